@@ -1,0 +1,22 @@
+"""Data: small sets that come with the package, made data of known density, and a few downloads.
+
+In the package, no network needed:
+
+- `digits`: 1,797 real handwritten digits, 8×8 pixels of 17 grey levels, with the split that every result
+  uses.
+- `toy2d`: points in the plane with an exact log density and entropy, so that a model's error can be measured.
+- `glyphs`: letters and figures drawn from matplotlib's fonts, 28×28 or 16×16, with attributes and captions.
+
+On request, over the network or from a local copy:
+
+- `fetch`: MNIST, Fashion-MNIST, tiny-shakespeare; `sources` says from where, with which checksums.
+
+For all of them:
+
+- `batches`: shuffled minibatches, and an endless stream of them whose place can be saved and restored.
+- `idx`: the file format of MNIST.
+- `cache`: where files that were made or downloaded are kept, and how they are written safely.
+
+Importing this package imports numpy and nothing heavier: matplotlib and pooch are loaded by the one function
+that needs each.
+"""

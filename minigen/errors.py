@@ -1,0 +1,37 @@
+"""Every error that minigen raises on purpose.
+
+A message names the function, the values or shapes it met, and what it expected:
+`matmul: shapes (32, 784) and (400, 20) do not align: 784 ≠ 400`.
+"""
+
+
+class MinigenError(Exception):
+    """The root: `except MinigenError` catches whatever minigen itself reports."""
+
+
+class ShapeError(MinigenError, ValueError):
+    """Two shapes do not fit together, or one is not what a function expects."""
+
+
+class DataError(MinigenError):
+    """A data set could not be had, or is not what it claims to be."""
+
+
+class OfflineError(DataError):
+    """A download was needed and no mirror could be reached."""
+
+
+class CorruptError(DataError):
+    """Bytes are there, but they are truncated, malformed or fail their checksum."""
+
+
+class GraphError(MinigenError, RuntimeError):
+    """The computation graph cannot do what was asked: no history, released, or changed in place since."""
+
+
+class AnomalyError(MinigenError, ArithmeticError):
+    """`detect_anomaly` met the first NaN or infinity."""
+
+
+class GradcheckError(MinigenError, AssertionError):
+    """An analytic gradient disagrees with the numerical one."""

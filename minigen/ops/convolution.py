@@ -1,0 +1,191 @@
+"""Convolution, transposed convolution, pooling and upsampling, for images (B, C, H, W) and sequences (B, C, T).
+
+A convolution y = x ⋆ w is linear in x and linear in w, so three maps close the calculus:
+
+    convolution(x, w)              = y
+    convolution_input_adjoint(g, w)  = the gradient for x
+    convolution_weight_adjoint(x, g) = the gradient for w
+
+and ⟨g, x ⋆ w⟩ is the same number however you group it, so the derivatives of each of the three are again the other
+two. That is all the calculus there is: gradients of any order run on the same three kernels. The input adjoint with
+the roles of input and output exchanged is what is called a transposed convolution.
+"""
+
+import numpy as np
+
+from minigen.autograd.broadcasting import broadcast_to
+from minigen.autograd.primitive import primitive
+from minigen.errors import ShapeError
+from minigen.kernels import reference as kernels
+from minigen.ops import reduce
+from minigen.ops.shape import pad as pad_with
+from minigen.ops.shape import reshape, unsqueeze
+
+
+@primitive(
+    x=lambda g, weight, x_shape, stride, padding, dilation, groups: convolution_input_adjoint(
+        g, weight, x_shape, stride, padding, dilation, groups
+    ),
+    weight=lambda g, x, weight_shape, stride, padding, dilation, groups: convolution_weight_adjoint(
+        x, g, weight_shape, stride, padding, dilation, groups
+    ),
+)
+def convolution(x, weight, stride, padding, dilation, groups):
+    """y[b, o, p] = Σ weight[o, c, k] x[b, c, window p at k]; pairs for stride, padding and dilation."""
+    return kernels.convolution(x, weight, stride, padding, dilation, groups)
+
+
+@primitive(
+    g=lambda gg, weight, stride, padding, dilation, groups: convolution(gg, weight, stride, padding, dilation, groups),
+    weight=lambda gg, g, weight_shape, stride, padding, dilation, groups: convolution_weight_adjoint(
+        gg, g, weight_shape, stride, padding, dilation, groups
+    ),
+)
+def convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups):
+    """The adjoint of convolution in its input: from gradients (B, O, OH, OW) to an image of `shape`."""
+    return kernels.convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups)
+
+
+@primitive(
+    x=lambda gw, g, x_shape, stride, padding, dilation, groups: convolution_input_adjoint(
+        g, gw, x_shape, stride, padding, dilation, groups
+    ),
+    g=lambda gw, x, stride, padding, dilation, groups: convolution(x, gw, stride, padding, dilation, groups),
+)
+def convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups):
+    """The adjoint of convolution in its weight: from an image and gradients to a weight of `shape`."""
+    return kernels.convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups)
+
+
+# -- layers' functions ----------------------------------------------------------------------------------------
+
+
+def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """Slide each filter over the image; one output channel per filter.
+
+    Equation: y[b, o, i, j] = bias[o] + Σ_{c, u, v} weight[o, c, u, v] · x[b, c, i·stride + u·dilation − padding, …]
+    Shapes:   x (B, C, H, W), weight (O, C/groups, kh, kw), bias (O,) → (B, O, OH, OW),
+              OH = ⌊(H + 2·padding − dilation·(kh − 1) − 1) / stride⌋ + 1
+    Raises:   ShapeError if the shapes do not fit or no window fits into the image.
+    """
+    stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
+    _check("conv2d", x, weight, groups)
+    sizes = [
+        kernels.out_size(*args) for args in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
+    ]
+    if min(sizes) < 1 or min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
+        raise ShapeError(
+            f"conv2d: no {weight.shape[2]}×{weight.shape[3]} window fits into {x.shape[2]}×{x.shape[3]} "
+            f"with stride={stride}, padding={padding}, dilation={dilation}"
+        )
+    return _plus_bias(convolution(x, weight, stride, padding, dilation, groups), bias)
+
+
+def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
+    """conv2d on a sequence: x (B, C, T), weight (O, C/groups, k) → (B, O, OT)."""
+    if x.ndim != 3 or weight.ndim != 3:
+        raise ShapeError(f"conv1d: expected x (B, C, T) and weight (O, C/groups, k), got {x.shape} and {weight.shape}")
+    y = conv2d(
+        unsqueeze(x, 2), unsqueeze(weight, 2), bias, (1, stride), (0, padding), (1, dilation), groups
+    )  # (B, O, 1, OT)
+    return reshape(y, shape=(y.shape[0], y.shape[1], y.shape[3]))
+
+
+def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0, groups=1, dilation=1):
+    """The adjoint of conv2d, used to enlarge: every input pixel paints its filter into the output.
+
+    Shapes:  x (B, C, H, W), weight (C, O/groups, kh, kw), bias (O,) → (B, O, OH, OW),
+             OH = (H − 1)·stride − 2·padding + dilation·(kh − 1) + output_padding + 1
+    Source:  Dumoulin & Visin 2016, arXiv:1603.07285.  Differs: nothing.
+    """
+    stride, padding, dilation, extra = _pair(stride), _pair(padding), _pair(dilation), _pair(output_padding)
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0] or x.shape[1] % groups:
+        raise ShapeError(
+            f"conv_transpose2d: x {x.shape} and weight {weight.shape} do not fit with groups={groups}; "
+            "expected x (B, C, H, W) and weight (C, O/groups, kh, kw)"
+        )
+    size = [
+        (n - 1) * s - 2 * p + d * (k - 1) + e + 1
+        for n, s, p, d, k, e in zip(x.shape[2:], stride, padding, dilation, weight.shape[2:], extra, strict=True)
+    ]
+    if min(size) < 1 or any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+        raise ShapeError(
+            f"conv_transpose2d: output size {size} or output_padding={extra} impossible for x {x.shape}, "
+            f"stride={stride}, padding={padding}, dilation={dilation}"
+        )
+    shape = (x.shape[0], weight.shape[1] * groups, *size)
+    return _plus_bias(convolution_input_adjoint(x, weight, shape, stride, padding, dilation, groups), bias)
+
+
+# -- windows, pooling, upsampling -----------------------------------------------------------------------------
+
+
+@primitive(
+    x=lambda g, x_shape, kernel, stride, padding, dilation: col2im(g, x_shape, kernel, stride, padding, dilation)
+)
+def im2col(x, kernel, stride, padding, dilation):
+    """Windows of an image as columns, (B, C, H, W) → (B, C·kh·kw, OH·OW); PyTorch calls it unfold."""
+    return kernels.im2col(x, kernel, stride, padding, dilation)
+
+
+@primitive(columns=lambda g, kernel, stride, padding, dilation: im2col(g, kernel, stride, padding, dilation))
+def col2im(columns, shape, kernel, stride, padding, dilation):
+    """The adjoint of im2col: columns added back into an image of `shape`; PyTorch calls it fold."""
+    return kernels.col2im(columns, shape, kernel, stride, padding, dilation)
+
+
+def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
+    """im2col under PyTorch's name and argument order."""
+    return im2col(x, _pair(kernel_size), _pair(stride), _pair(padding), _pair(dilation))
+
+
+def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
+    """The largest value in each window; stride defaults to the window's size. Ties share the gradient."""
+    ph, pw = _pair(padding)
+    if ph or pw:
+        x = pad_with(x, (pw, pw, ph, ph), value=-np.inf)  # a padded pixel must never be the largest
+    return reduce.max(_pooling_windows("max_pool2d", x, kernel_size, stride, 0, dilation), dim=2)
+
+
+def avg_pool2d(x, kernel_size, stride=None, padding=0):
+    """The mean of each window (padding counts as zeros); stride defaults to the window's size."""
+    return reduce.mean(_pooling_windows("avg_pool2d", x, kernel_size, stride, padding, 1), dim=2)
+
+
+def _pooling_windows(name, x, kernel_size, stride, padding, dilation):
+    """(B, C, H, W) → (B, C, kh·kw, OH, OW)"""
+    kernel, padding, dilation = _pair(kernel_size), _pair(padding), _pair(dilation)
+    stride = _pair(kernel_size if stride is None else stride)
+    if x.ndim != 4:
+        raise ShapeError(f"{name}: expected an image (B, C, H, W), got shape {x.shape}")
+    size = [kernels.out_size(*args) for args in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
+    if min(size) < 1:
+        raise ShapeError(f"{name}: no {kernel[0]}×{kernel[1]} window fits into {x.shape[2]}×{x.shape[3]}")
+    columns = im2col(x, kernel, stride, padding, dilation)
+    return reshape(columns, shape=(*x.shape[:2], kernel[0] * kernel[1], *size))
+
+
+def upsample_nearest(x, scale_factor=2):
+    """Repeat every pixel scale × scale times.  (B, C, H, W) → (B, C, H·scale, W·scale)"""
+    b, c, h, w = x.shape
+    s = int(scale_factor)
+    if s != scale_factor or s < 1:
+        raise ShapeError(f"upsample_nearest: scale_factor {scale_factor}; expected a positive whole number")
+    y = broadcast_to(reshape(x, shape=(b, c, h, 1, w, 1)), shape=(b, c, h, s, w, s))
+    return reshape(y, shape=(b, c, h * s, w * s))
+
+
+def _pair(value):
+    return (int(value),) * 2 if isinstance(value, int | np.integer) else tuple(int(v) for v in value)
+
+
+def _plus_bias(y, bias):
+    return y if bias is None else y + reshape(bias, shape=(1, -1, 1, 1))
+
+
+def _check(name, x, weight, groups):
+    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+        raise ShapeError(
+            f"{name}: x {tuple(x.shape)} and weight {tuple(weight.shape)} do not fit with groups={groups}; "
+            "expected x (B, C, H, W) and weight (O, C/groups, kh, kw)"
+        )

@@ -1,0 +1,232 @@
+"""Operations that act on each element, and their derivatives: the table of school calculus.
+
+Each `@primitive` line reads: the gradient for that input is this function of g, the gradient of the result. Inputs
+may have different shapes; they broadcast as in NumPy, and the engine undoes that in the gradient. Rules must work on
+arrays and on Tensors, so they use operators and functions of this package only. Comparisons such as `y > 0` give plain
+boolean arrays: they are constant almost everywhere, so a second derivative through them is zero, as it should be.
+"""
+
+import math
+
+import numpy as np
+from scipy import special
+
+from minigen.autograd.primitive import primitive
+from minigen.autograd.tensor import Tensor
+
+# -- arithmetic -----------------------------------------------------------------------------------------------
+
+
+@primitive(a=lambda g: g, b=lambda g: g)
+def add(a, b):
+    """a + b, elementwise with broadcasting."""
+    return a + b
+
+
+@primitive(a=lambda g: g, b=lambda g: -g)
+def sub(a, b):
+    """a − b, elementwise with broadcasting."""
+    return a - b
+
+
+@primitive(a=lambda g, b: g * b, b=lambda g, a: g * a)
+def mul(a, b):
+    """a · b, elementwise with broadcasting."""
+    return a * b
+
+
+@primitive(a=lambda g, b: g / b, b=lambda g, b, y: -g * y / b)
+def div(a, b):
+    """a / b, elementwise with broadcasting."""
+    return a / b
+
+
+@primitive(x=lambda g: -g)
+def neg(x):
+    """−x."""
+    return -x
+
+
+@primitive(x=lambda g, x, exponent: g * (exponent * power(x, exponent - 1)) if exponent else g * 0.0)
+def power(x, exponent):
+    """x to a constant power. The gradient at exponent 0 is 0, also at x = 0."""
+    return x * x if exponent == 2 else x**exponent
+
+
+@primitive(a=lambda g, a, b: g * b * raise_to(a, b - 1.0), b=lambda g, a, y: g * y * log(a))
+def raise_to(a, b):
+    """aᵇ for two tensors, a > 0: its gradient for b is aᵇ log a."""
+    return a**b
+
+
+def pow(x, exponent):
+    """x to a power: a number, an array or a Tensor. With a Tensor exponent x must be positive."""
+    if type(exponent) in (int, float):
+        return power(x, exponent=exponent)
+    return raise_to(x, exponent)
+
+
+# -- exponentials, logarithms, roots, circular functions ------------------------------------------------------
+
+
+@primitive(x=lambda g, y: g * y)
+def exp(x):
+    """eˣ."""
+    return np.exp(x)
+
+
+@primitive(x=lambda g, x: g / x)
+def log(x):
+    """The natural logarithm: everything in this package is in nats unless it says bits."""
+    return np.log(x)
+
+
+@primitive(x=lambda g, x: g / (1.0 + x))
+def log1p(x):
+    """log(1 + x), exact for small x."""
+    return np.log1p(x)
+
+
+@primitive(x=lambda g, y: g * (y + 1.0))
+def expm1(x):
+    """eˣ − 1, exact for small x."""
+    return np.expm1(x)
+
+
+@primitive(x=lambda g, y: 0.5 * g / y)
+def sqrt(x):
+    """√x. Its slope is infinite at 0: add a small constant first where x can be 0."""
+    return np.sqrt(x)
+
+
+@primitive(x=lambda g, x: g * cos(x))
+def sin(x):
+    """sin x, x in radians."""
+    return np.sin(x)
+
+
+@primitive(x=lambda g, x: -g * sin(x))
+def cos(x):
+    """cos x, x in radians."""
+    return np.cos(x)
+
+
+@primitive(x=lambda g, x: g * (2.0 / math.sqrt(math.pi)) * exp(-x * x))
+def erf(x):
+    """The error function, 2/√π ∫₀ˣ e^(−t²) dt."""
+    return special.erf(x)
+
+
+@primitive(x=lambda g, x: g * np.sign(_array(x)))
+def abs(x):
+    """|x|. The gradient at the kink x = 0 is taken as 0."""
+    return np.abs(x)
+
+
+# -- squashing functions and rectifiers -----------------------------------------------------------------------
+
+
+@primitive(x=lambda g, y: g * (1.0 - y * y))
+def tanh(x):
+    """tanh x, from −1 to 1."""
+    return np.tanh(x)
+
+
+@primitive(x=lambda g, y: g * y * (1.0 - y))
+def sigmoid(x):
+    """1 / (1 + e⁻ˣ), from 0 to 1; never overflows."""
+    return special.expit(x)
+
+
+@primitive(x=lambda g, x: g * sigmoid(x))
+def softplus(x):
+    """log(1 + eˣ): a smooth relu, and −log of sigmoid(−x)."""
+    return np.logaddexp(x, x.dtype.type(0) if hasattr(x, "dtype") else 0.0)
+
+
+@primitive(x=lambda g, y: g * (y > 0))
+def relu(x):
+    """max(x, 0)."""
+    return np.maximum(x, 0)
+
+
+@primitive(x=lambda g, x, negative_slope: select(g, g * negative_slope, condition=x > 0))
+def leaky_relu(x, negative_slope=0.01):
+    """x where x > 0, else negative_slope · x."""
+    return np.where(x > 0, x, x * negative_slope)
+
+
+@primitive(x=lambda g, x, y, alpha: select(g, g * (y + alpha), condition=x > 0))
+def elu(x, alpha=1.0):
+    """x where x > 0, else α(eˣ − 1).  Source: Clevert et al. 2015, arXiv:1511.07289."""
+    return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
+
+
+@primitive(x=lambda g, x: g * _silu_slope(x, sigmoid(x)))
+def silu(x):
+    """x · sigmoid(x), also called swish.  Source: Elfwing et al. 2017, arXiv:1702.03118."""
+    return x * special.expit(x)
+
+
+def _silu_slope(x, s):
+    return s * (1.0 + x * (1.0 - s))
+
+
+@primitive(x=lambda g, x: g * (0.5 * (1.0 + erf(x * _SQRT_HALF)) + x * _INV_SQRT_2PI * exp(-0.5 * x * x)))
+def gelu(x):
+    """x Φ(x) with Φ the standard normal distribution function.
+
+    Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.  Differs: the exact form, not the tanh approximation.
+    """
+    return 0.5 * x * (1.0 + special.erf(x * _SQRT_HALF))
+
+
+_SQRT_HALF = math.sqrt(0.5)
+_INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
+
+# -- choosing -------------------------------------------------------------------------------------------------
+
+
+@primitive(a=lambda g, condition: g * _array(condition), b=lambda g, condition: g * ~_array(condition))
+def select(a, b, condition):
+    """a where the boolean array `condition` holds, else b. `where` is the same with the condition first."""
+    return np.where(condition, a, b)
+
+
+def where(condition, a, b):
+    """a where the boolean array `condition` holds, else b; all three broadcast."""
+    return select(a, b, condition=np.asarray(_array(condition), dtype=bool))
+
+
+@primitive(a=lambda g, a, b: 0.5 * (g * (a > b) + g * (a >= b)), b=lambda g, a, b: 0.5 * (g * (b > a) + g * (b >= a)))
+def maximum(a, b):
+    """The larger of a and b. Where they are equal each gets half of the gradient."""
+    return np.maximum(a, b)
+
+
+@primitive(a=lambda g, a, b: 0.5 * (g * (a < b) + g * (a <= b)), b=lambda g, a, b: 0.5 * (g * (b < a) + g * (b <= a)))
+def minimum(a, b):
+    """The smaller of a and b. Where they are equal each gets half of the gradient."""
+    return np.minimum(a, b)
+
+
+@primitive(x=lambda g, x, min, max: g * _inside(_array(x), min, max))
+def clip(x, min=None, max=None):
+    """x limited to [min, max]; either may be None. No gradient flows where the limit was applied."""
+    if min is None and max is None:
+        raise ValueError("clip: expected min or max, got neither")
+    return np.clip(x, min, max)
+
+
+def _inside(x, low, high):
+    inside = np.ones(np.shape(x), dtype=bool)
+    if low is not None:
+        inside &= x >= low
+    if high is not None:
+        inside &= x <= high
+    return inside
+
+
+def _array(x):
+    """The plain array of a Tensor or array: for masks and signs, which are constant almost everywhere."""
+    return x._data if isinstance(x, Tensor) else x

@@ -1,0 +1,209 @@
+"""Operations that move elements without changing them: reshape, permute, join, cut, pad, index.
+
+All are linear, so each one's gradient is its adjoint: the operation that carries every element back to where it came
+from and adds up those that were copied. They come in pairs: reshape/reshape, permute/permute, getitem/put_add,
+concatenate/slices.
+"""
+
+import numpy as np
+
+from minigen.autograd.broadcasting import broadcast_to
+from minigen.autograd.primitive import primitive
+from minigen.autograd.tensor import Tensor
+from minigen.errors import ShapeError
+
+
+@primitive(x=lambda g, x_shape: reshape(g, shape=x_shape))
+def reshape(x, shape):
+    """The same elements in row-major order under a new shape; one entry may be −1."""
+    return np.reshape(x, shape)
+
+
+@primitive(x=lambda g, dims: permute(g, dims=tuple(int(i) for i in np.argsort([d % len(dims) for d in dims]))))
+def permute(x, dims):
+    """Axes in the order `dims`: result axis i is input axis dims[i]."""
+    return np.transpose(x, dims)
+
+
+def transpose(x, dim0=-2, dim1=-1):
+    """Swap two axes (the last two, unless told otherwise)."""
+    dims = list(range(x.ndim))
+    dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
+    return permute(x, dims=tuple(dims))
+
+
+def unsqueeze(x, dim):
+    """A new axis of length 1 at `dim`."""
+    dim = dim + x.ndim + 1 if dim < 0 else dim
+    return reshape(x, shape=(*x.shape[:dim], 1, *x.shape[dim:]))
+
+
+def squeeze(x, dim=None):
+    """Without the axes of length 1 (or the one at `dim`)."""
+    if dim is not None and x.shape[dim] != 1:
+        return x
+    kept = [n for i, n in enumerate(x.shape) if (n != 1 if dim is None else i != dim % x.ndim)]
+    return reshape(x, shape=tuple(kept))
+
+
+def flatten(x, start_dim=0, end_dim=-1):
+    """Axes start_dim … end_dim joined into one."""
+    start, end = start_dim % x.ndim, end_dim % x.ndim
+    return reshape(x, shape=(*x.shape[:start], -1, *x.shape[end + 1 :]))
+
+
+def expand(x, *shape):
+    """broadcast_to with −1 for "as it is" (PyTorch's name)."""
+    shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
+    kept = (1,) * (len(shape) - x.ndim) + x.shape
+    return broadcast_to(x, shape=tuple(k if n == -1 else n for n, k in zip(shape, kept, strict=True)))
+
+
+# -- joining and cutting --------------------------------------------------------------------------------------
+
+
+@primitive(tensors=lambda g, tensors_shape, dim: _pieces(g, [shape[dim] for shape in tensors_shape], dim))
+def _concatenate(*tensors, dim=0):
+    return np.concatenate(tensors, axis=dim)
+
+
+def _pieces(x, sizes, dim):
+    ends = np.cumsum(sizes)
+    before = (slice(None),) * (dim % x.ndim)
+    return [x[(*before, slice(int(e) - n, int(e)))] for n, e in zip(sizes, ends, strict=True)]
+
+
+def concatenate(tensors, dim=0):
+    """Join tensors along an existing axis; all other axes must agree."""
+    if not len(tensors):
+        raise ShapeError("concatenate: expected at least one tensor, got none")
+    return _concatenate(*tensors, dim=dim)
+
+
+def stack(tensors, dim=0):
+    """Join tensors of one shape along a new axis."""
+    shapes = {tuple(t.shape) for t in tensors}
+    if len(shapes) != 1:
+        raise ShapeError(f"stack: expected tensors of one shape, got {sorted(shapes)}")
+    return concatenate([unsqueeze(t, dim) for t in tensors], dim=dim)
+
+
+def split(x, split_size_or_sections, dim=0):
+    """Cut x along dim into pieces of one size (the last may be smaller), or of the listed sizes. Returns a tuple."""
+    length = x.shape[dim]
+    if isinstance(split_size_or_sections, int):
+        size = split_size_or_sections
+        sizes = [min(size, length - i) for i in range(0, length, size)]
+    else:
+        sizes = list(split_size_or_sections)
+        if sum(sizes) != length:
+            raise ShapeError(f"split: sizes {sizes} add up to {sum(sizes)}, but axis {dim} of {x.shape} has {length}")
+    return tuple(_pieces(x, sizes, dim))
+
+
+def chunk(x, chunks, dim=0):
+    """Cut x along dim into `chunks` pieces of equal size (the last may be smaller)."""
+    return split(x, -(-x.shape[dim] // chunks), dim)
+
+
+@primitive(x=lambda g, x_shape, pad: getitem(g, index=_interior(x_shape, pad)))
+def _pad(x, pad, value=0.0):
+    return np.pad(x, pad, constant_values=value)
+
+
+def _interior(shape, pad):
+    return tuple(slice(before, before + n) for n, (before, _) in zip(shape, pad, strict=True))
+
+
+def pad(x, pad, value=0.0):
+    """Surround x with `value`. `pad` counts from the last axis backwards, PyTorch's order: (left, right, top, bottom)."""
+    if len(pad) % 2 or len(pad) > 2 * x.ndim or min(pad, default=0) < 0:
+        raise ShapeError(
+            f"pad: {tuple(pad)} for {x.ndim} axes; expected pairs of non-negative numbers, last axis first"
+        )
+    pairs = [(pad[i], pad[i + 1]) for i in range(0, len(pad), 2)]
+    return _pad(x, pad=((0, 0),) * (x.ndim - len(pairs)) + tuple(reversed(pairs)), value=value)
+
+
+@primitive(x=lambda g, dims: flip(g, dims))
+def flip(x, dims):
+    """Reverse the order along the given axes."""
+    return np.flip(x, dims)
+
+
+@primitive(x=lambda g, shifts, dims: roll(g, tuple(-s for s in shifts) if isinstance(shifts, tuple) else -shifts, dims))
+def roll(x, shifts, dims=None):
+    """Shift elements along axes; those pushed over the end come back at the start."""
+    return np.roll(x, shifts, dims)
+
+
+# -- indexing: one adjoint pair serves slices, index arrays, gather, embedding and scatter ----------------------
+
+
+@primitive(x=lambda g, x_shape, index: put_add(g, index=index, shape=x_shape))
+def getitem(x, index):
+    """x[index], for every index that NumPy accepts."""
+    return x[index]
+
+
+@primitive(x=lambda g, index: getitem(g, index=index))
+def put_add(x, index, shape):
+    """Zeros of the given shape with x added at `index`: the adjoint of getitem. Repeated indices add up."""
+    y = np.zeros(shape, dtype=x.dtype)
+    if _may_repeat(index):
+        np.add.at(y, index, x)
+    else:
+        y[index] = x
+    return y
+
+
+def _may_repeat(index):
+    """Only integer arrays can name one element twice."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return any(isinstance(part, list) or (isinstance(part, np.ndarray) and part.dtype != bool) for part in parts)
+
+
+def _index_arrays(index):
+    """An index with Tensors replaced by their arrays, and lists by arrays."""
+    if isinstance(index, tuple):
+        return tuple(_index_arrays(part) for part in index)
+    if isinstance(index, Tensor):
+        return index._data
+    return np.asarray(index) if isinstance(index, list) else index
+
+
+def index(x, index):
+    """x[index] for Tensors: what square brackets call."""
+    return getitem(x, index=_index_arrays(index))
+
+
+def _along(x_ndim, dim, index):
+    """The index tuple that reads x[i, j, index[i, j, k], …] with the index array at position `dim`."""
+    open_mesh = np.ogrid[tuple(slice(n) for n in index.shape)]
+    return tuple(index if i == dim % x_ndim else grid for i, grid in enumerate(open_mesh))
+
+
+def gather(x, dim, index):
+    """Pick elements along dim by an integer array of the same number of axes: y[i, k] = x[i, index[i, k]] for dim=1."""
+    index = np.asarray(_index_arrays(index))
+    if index.ndim != x.ndim:
+        raise ShapeError(f"gather: index of shape {index.shape} needs as many axes as x of shape {x.shape}")
+    return getitem(x, index=_along(x.ndim, dim, index))
+
+
+def scatter_add(x, dim, index, src):
+    """x with src added at the places that gather would read: y[i, index[i, k]] += src[i, k] for dim=1."""
+    index = np.asarray(_index_arrays(index))
+    if index.shape != src.shape or index.ndim != x.ndim:
+        raise ShapeError(f"scatter_add: index {index.shape}, src {src.shape} and x {x.shape} do not fit together")
+    return x + put_add(src, index=_along(x.ndim, dim, index), shape=x.shape)
+
+
+def take(x, index, dim=0):
+    """Whole slices of x along dim, by an integer array of any shape. `take(weight, tokens)` is an embedding."""
+    index = np.asarray(_index_arrays(index))
+    if index.dtype.kind not in "iu":
+        raise ShapeError(f"take: expected an integer index, got {index.dtype}")
+    if index.size and (index.min() < -x.shape[dim] or index.max() >= x.shape[dim]):
+        raise ShapeError(f"take: index from {index.min()} to {index.max()}, but axis {dim} has length {x.shape[dim]}")
+    return getitem(x, index=(slice(None),) * (dim % x.ndim) + (index,))
