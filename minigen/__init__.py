@@ -6,7 +6,7 @@ x = mg.tensor([1.0, 2.0], requires_grad=True)
 x.grad                                    # tensor([2., 4.])
 """
 
-from minigen import ops
+from minigen import nn, ops
 from minigen.autograd import (
     Tensor,
     backward,

@@ -35,3 +35,10 @@ class AnomalyError(MinigenError, ArithmeticError):
 
 class GradcheckError(MinigenError, AssertionError):
     """An analytic gradient disagrees with the numerical one."""
+
+
+class StateError(MinigenError, KeyError):
+    """A state dict does not fit the module or optimiser it is loaded into."""
+
+    def __str__(self):
+        return str(self.args[0])  # KeyError would quote the message and escape its line breaks

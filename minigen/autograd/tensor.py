@@ -19,7 +19,7 @@ import itertools
 
 import numpy as np
 
-from minigen.autograd.mode import mode
+from minigen.autograd.mode import mode, no_grad
 from minigen.errors import GraphError, ShapeError
 
 _new = object.__new__
@@ -233,6 +233,11 @@ class Tensor:
             self._data.flags.writeable = True
         self._data[index] = array._data if isinstance(array, Tensor) else array
         self._version.changed = next(clock)
+
+    def overwrite(self, array):
+        """Put new numbers into this leaf, whatever the mode: for optimisers and load_state_dict."""
+        with no_grad():
+            self.write_(array)
 
     def __setitem__(self, index, value):
         self.write_(value, index._data if isinstance(index, Tensor) else index)

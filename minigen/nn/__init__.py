@@ -1,0 +1,12 @@
+"""Layers and networks: functions of `minigen.ops` with parameters of their own."""
+
+from minigen.nn import functional, init
+from minigen.nn.activation import (
+    ELU, GELU, Flatten, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh, Unflatten,
+)  # fmt: skip
+from minigen.nn.attention import MultiheadAttention
+from minigen.nn.container import ModuleList, Sequential
+from minigen.nn.layers import (
+    BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d, Dropout, Embedding, GroupNorm, LayerNorm, Linear,
+)  # fmt: skip
+from minigen.nn.module import Module, parameter

@@ -1,0 +1,60 @@
+"""Multi-head attention: several attentions side by side, each on its own slice of the width."""
+
+import numpy as np
+
+from minigen import ops
+from minigen.errors import ShapeError
+from minigen.nn import init
+from minigen.nn.layers import Dropout, Linear
+from minigen.nn.module import Module, generator, parameter
+
+
+class MultiheadAttention(Module):
+    """Project to queries, keys and values, attend in each of N heads, join, project back.
+
+    Shapes:  query (T, B, D), key and value (S, B, D) → output (T, B, D), weights (B, T, S) averaged over heads;
+             with batch_first=True the batch comes first, (B, T, D).
+    Source:  Vaswani et al. 2017, arXiv:1706.03762, section 3.2.2.  Differs: nothing; state-dict keys are PyTorch's.
+    """
+
+    def __init__(self, embed_dim, num_heads, dropout=0.0, bias=True, batch_first=False, *, rng=None):
+        if embed_dim % num_heads:
+            raise ShapeError(f"MultiheadAttention: {num_heads} heads do not divide the width {embed_dim}")
+        rng = generator(rng)
+        self.num_heads = num_heads
+        self.batch_first = batch_first
+        self.in_proj_weight = parameter(init.xavier_uniform((3 * embed_dim, embed_dim), rng=rng))
+        self.in_proj_bias = parameter(np.zeros(3 * embed_dim)) if bias else None
+        self.out_proj = Linear(embed_dim, embed_dim, bias=bias, rng=rng)
+        if bias:
+            self.out_proj.bias.overwrite(np.zeros(embed_dim))
+        self._dropout = Dropout(dropout, rng=rng)
+
+    def forward(self, query, key, value, attn_mask=None, is_causal=False, need_weights=True):
+        """attn_mask: boolean (T, S), True where looking is forbidden (PyTorch's sense here), or numbers to add."""
+        if not self.batch_first:
+            query, key, value = (x.transpose(0, 1) for x in (query, key, value))  # (B, T, D)
+        d = query.shape[-1]
+        parts = [(self.in_proj_weight[i * d : (i + 1) * d], None) for i in range(3)]
+        if self.in_proj_bias is not None:
+            parts = [(weight, self.in_proj_bias[i * d : (i + 1) * d]) for i, (weight, _) in enumerate(parts)]
+        q, k, v = (self._heads(ops.linear(x, *wb)) for x, wb in zip((query, key, value), parts, strict=True))
+
+        scores = ops.matmul(q, k.transpose(-2, -1)) * (1.0 / np.sqrt(d // self.num_heads).item())  # (B, N, T, S)
+        if is_causal:
+            scores = ops.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+        if attn_mask is not None:
+            mask = np.asarray(attn_mask)
+            scores = ops.where(~mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+        weights = ops.softmax(scores, dim=-1)
+        self._dropout.training = self.training
+        y = ops.matmul(self._dropout(weights), v)  # (B, N, T, D/N)
+        y = ops.reshape(y.permute(0, 2, 1, 3), (*query.shape[:2], d))  # (B, T, D)
+        y = self.out_proj(y)
+        y = y if self.batch_first else y.transpose(0, 1)
+        return y, ops.mean(weights, dim=1) if need_weights else None
+
+    def _heads(self, x):
+        """(B, T, D) → (B, N, T, D/N)"""
+        b, t, d = x.shape
+        return ops.reshape(x, (b, t, self.num_heads, d // self.num_heads)).permute(0, 2, 1, 3)
