@@ -42,3 +42,19 @@ class StateError(MinigenError, KeyError):
 
     def __str__(self):
         return str(self.args[0])  # KeyError would quote the message and escape its line breaks
+
+
+class TrainingError(MinigenError, ArithmeticError):
+    """Training cannot go on: the loss or a weight is no longer a finite number, or the loop was set up wrongly."""
+
+
+class CheckpointError(MinigenError):
+    """A checkpoint is truncated, corrupted, foreign, or belongs to a run with other settings."""
+
+
+class RecipeError(MinigenError):
+    """A recipe is unknown, incomplete, or its output folder is already in use."""
+
+
+class CommandError(MinigenError):
+    """The command line asks for something that cannot be done here, and says what to do instead."""

@@ -9,7 +9,7 @@ import copy
 
 import numpy as np
 
-from ..errors import DataError, ShapeError
+from minigen.errors import DataError, ShapeError
 
 
 def batches(arrays, size, *, rng, drop_last=False):
@@ -67,7 +67,7 @@ class Batches:
     def __next__(self):
         if self._permutation is None:
             self._permutation = self.rng.permutation(self.length)
-        chosen = self._permutation[self.position : min(self.position + self.size, self._end)]
+        chosen = self._permutation[self.position : self.position + self.size]
         self.position += len(chosen)
         if self.position >= self._end:
             self.epoch, self.position, self._permutation = self.epoch + 1, 0, None

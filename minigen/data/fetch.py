@@ -24,10 +24,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import CorruptError, DataError, OfflineError
-from .cache import cache_dir, sha256
-from .idx import parse_idx, read_idx, unpack
-from .sources import FASHION_MNIST, MNIST, TINY_SHAKESPEARE
+from minigen.data.cache import cache_dir, sha256
+from minigen.data.idx import parse_idx, read_idx, unpack
+from minigen.data.sources import FASHION_MNIST, MNIST, TINY_SHAKESPEARE
+from minigen.errors import CorruptError, DataError, OfflineError
 
 
 class ImageSet(NamedTuple):
@@ -40,8 +40,8 @@ class ImageSet(NamedTuple):
 
 
 IMAGE_ADVICE = ("Without a network, minigen.data.digits (1,797 handwritten digits) and minigen.data.glyphs "
-                "(any number of letters) are in the package; or give a local copy: path=FOLDER, on the command "
-                "line --data FOLDER.")
+                "(any number of letters) are in the package; or give a local copy: path=FOLDER, on the "
+                "command line --data FOLDER.")
 TEXT_ADVICE = "Without a network, give any text file of your own: path=FILE, on the command line --data FILE."
 
 
@@ -152,8 +152,7 @@ def retrieve(file, target, *, what, advice, progress=True):
             except requests.exceptions.RequestException as error:
                 failures.append(f"{url}: {_short(error)}")
             except ValueError:
-                # pooch's complaint about the hash; requests' own ValueErrors are RequestExceptions, caught
-                # above.
+                # pooch's complaint about the hash; those of requests were caught above.
                 answered = True
                 failures.append(f"{url}: wrong checksum")
             except OSError as error:
@@ -186,10 +185,12 @@ def _local_images(source, path):
             zlib.error) as error:
         raise CorruptError(f"{source.name}: {path} is neither a folder of IDX files nor an .npz with "
                            f"x_train, y_train, x_test, y_test ({error})") from error
+    images = _image_set(source.name, raw)
     for file, array in zip(source.files, raw, strict=True):
+        # The bytes of the IDX file that would hold this array.
         header = struct.pack(f">{1 + array.ndim}I", 0x800 + array.ndim, *array.shape)
         _note_if_other(file, path, sha256(header + array.astype(np.uint8).tobytes()))
-    return _image_set(source.name, raw)
+    return images
 
 
 def _image_set(name, raw):
@@ -243,7 +244,6 @@ def _progress_bar(name, wanted):
         return
     from tqdm import tqdm
 
-    # pooch asks whether the bar is true, which for tqdm means a total above zero; it then sets the real
-    # total.
+    # pooch asks whether the bar is true, for tqdm a total above zero, and then sets the real total.
     with tqdm(total=1, desc=name, unit="B", unit_scale=True, leave=False) as bar:
         yield bar

@@ -24,8 +24,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import CorruptError, DataError, ShapeError
-from .cache import atomic_write, cache_dir, sha256
+from minigen.data.cache import atomic_write, cache_dir, sha256
+from minigen.errors import CorruptError, DataError, ShapeError
 
 CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 FAMILIES = ("sans", "serif", "mono")
@@ -229,7 +229,7 @@ def atlas():
     path = cache_dir() / f"glyphs-{ATLAS_VERSION}-matplotlib-{importlib.metadata.version('matplotlib')}.npz"
     try:
         return _read_atlas(path)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         pass
     except (CorruptError, OSError) as error:
         warnings.warn(f"glyphs: {path} cannot be used ({error}); the fonts are drawn anew", stacklevel=2)

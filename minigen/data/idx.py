@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import CorruptError, DataError
+from minigen.errors import CorruptError, DataError
 
 
 def read_idx(path):

@@ -1,7 +1,7 @@
 """What `fetch` can download: names, mirrors and checksums.
 
-Checksums are SHA-256, once of the file as served (.gz) and once of what it unpacks to, by which an unpacked or
-repacked local copy can be recognised.
+Checksums are SHA-256, once of the file as served (.gz) and once of what it unpacks to, by which an unpacked
+or repacked local copy can be recognised.
 """
 
 from typing import NamedTuple

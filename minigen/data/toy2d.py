@@ -26,7 +26,7 @@ import math
 
 import numpy as np
 
-from ..errors import DataError, ShapeError
+from minigen.errors import DataError, ShapeError
 
 LOG_2PI = math.log(2 * math.pi)
 

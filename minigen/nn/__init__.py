@@ -2,11 +2,32 @@
 
 from minigen.nn import functional, init
 from minigen.nn.activation import (
-    ELU, GELU, Flatten, Identity, LeakyReLU, ReLU, Sigmoid, SiLU, Softmax, Softplus, Tanh, Unflatten,
+    ELU,
+    GELU,
+    Flatten,
+    Identity,
+    LeakyReLU,
+    ReLU,
+    Scaled,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+    Unflatten,
 )  # fmt: skip
 from minigen.nn.attention import MultiheadAttention
-from minigen.nn.container import ModuleList, Sequential
+from minigen.nn.container import ModuleList, Residual, Sequential
 from minigen.nn.layers import (
-    BatchNorm1d, BatchNorm2d, Conv1d, Conv2d, ConvTranspose2d, Dropout, Embedding, GroupNorm, LayerNorm, Linear,
+    BatchNorm1d,
+    BatchNorm2d,
+    Conv1d,
+    Conv2d,
+    ConvTranspose2d,
+    Dropout,
+    Embedding,
+    GroupNorm,
+    LayerNorm,
+    Linear,
 )  # fmt: skip
 from minigen.nn.module import Module, parameter

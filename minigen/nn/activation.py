@@ -1,6 +1,9 @@
 """Activations as modules, for use inside Sequential."""
 
+import numpy as np
+
 from minigen import ops
+from minigen.autograd import Tensor
 from minigen.nn.module import Module
 
 
@@ -85,6 +88,20 @@ class Identity(Module):
 
     def forward(self, x):
         return x
+
+
+class Scaled(Module):
+    """Whole-number pixels 0 … high, in an array or a Tensor, as numbers −1 … 1: the range that networks like."""
+
+    def __init__(self, high):
+        self.high = high
+
+    def forward(self, x):
+        x = x if isinstance(x, Tensor) else Tensor(x, dtype=np.float32)
+        return x * (2.0 / self.high) - 1.0
+
+    def extra_repr(self):
+        return f"0 … {self.high}"
 
 
 class Flatten(Module):

@@ -28,7 +28,7 @@ class MultiheadAttention(Module):
         self.out_proj = Linear(embed_dim, embed_dim, bias=bias, rng=rng)
         if bias:
             self.out_proj.bias.overwrite(np.zeros(embed_dim))
-        self._dropout = Dropout(dropout, rng=rng)
+        self.dropout = Dropout(dropout, rng=rng)
 
     def forward(self, query, key, value, attn_mask=None, is_causal=False, need_weights=True):
         """attn_mask: boolean (T, S), True where looking is forbidden (PyTorch's sense here), or numbers to add."""
@@ -47,8 +47,7 @@ class MultiheadAttention(Module):
             mask = np.asarray(attn_mask)
             scores = ops.where(~mask, scores, -np.inf) if mask.dtype == bool else scores + mask
         weights = ops.softmax(scores, dim=-1)
-        self._dropout.training = self.training
-        y = ops.matmul(self._dropout(weights), v)  # (B, N, T, D/N)
+        y = ops.matmul(self.dropout(weights), v)  # (B, N, T, D/N)
         y = ops.reshape(y.permute(0, 2, 1, 3), (*query.shape[:2], d))  # (B, T, D)
         y = self.out_proj(y)
         y = y if self.batch_first else y.transpose(0, 1)

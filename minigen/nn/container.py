@@ -38,3 +38,16 @@ class Sequential(ModuleList):
         for module in self:
             x = module(x)
         return x
+
+
+class Residual(Module):
+    """x + block(x): the block learns what to change, and gradients pass the sum undiminished.
+
+    Source: He et al. 2015, arXiv:1512.03385.
+    """
+
+    def __init__(self, *modules):
+        self.block = Sequential(*modules)
+
+    def forward(self, x):
+        return x + self.block(x)

@@ -125,6 +125,20 @@ def test_a_saved_state_does_not_change_afterwards():
     assert state["rng"]["state"]["state"] == before[1]
 
 
+def test_changing_a_saved_state_does_not_change_the_stream():
+    stream, twin = Batches(np.arange(30), 7, rng=rng(4)), Batches(np.arange(30), 7, rng=rng(4))
+    next(stream), next(twin)
+    state = stream.state()
+    other = Batches(np.arange(30), 7, rng=rng(5))
+    other.restore(state)
+    state["permutation"][:] = 0
+    state["rng"]["state"]["state"] = 1
+    for _ in range(9):
+        expected = next(twin)
+        np.testing.assert_array_equal(next(stream), expected)
+        np.testing.assert_array_equal(next(other), expected)
+
+
 def test_a_state_of_another_run_is_refused():
     stream = Batches(np.arange(30), 7, rng=rng())
     next(stream)
@@ -137,8 +151,11 @@ def test_a_state_of_another_run_is_refused():
     ]:
         with pytest.raises(DataError, match=message):
             other.restore(state)
-    for change, message in [({"permutation": np.zeros(30, int)}, "permutation"), ({"position": 30}, "position"),
-                            ({"permutation": np.empty(0)}, "position 7")]:
+    for change, message in [
+        ({"permutation": np.zeros(30, int)}, "permutation"),
+        ({"position": 30}, "position"),
+        ({"permutation": np.empty(0)}, "position 7"),
+    ]:
         with pytest.raises(DataError, match=message):
             Batches(np.arange(30), 7, rng=rng()).restore(state | change)
 
