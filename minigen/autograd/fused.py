@@ -25,7 +25,7 @@ import numpy as np
 
 from minigen.autograd.broadcasting import alias
 from minigen.autograd.graph import grad
-from minigen.autograd.primitive import OPS, Op, at_place
+from minigen.autograd.primitive import OPS, Op, at_place, pick_gradient
 from minigen.autograd.tensor import constant
 
 
@@ -88,17 +88,17 @@ class FusedPlan:
     def __init__(self, op, needs):
         self.op = op
         self.wanted = [i for i in range(len(op.inputs)) if needs >> i & 1]
+        self.rules = [pick_gradient(i) for i in self.wanted]
 
     def save(self, arrays, y, settings, extras):
         return arrays, extras, settings
 
     def pull_back(self, node, g, create_graph):
-        """The gradients of (G.1), one per parent."""
+        """The gradients of (G.1) for all inputs."""
         if create_graph:
             return self.differentiate_definition(node, g)
         arrays, extras, settings = node.saved
-        gradients = self.op.backward(g, *arrays, *extras, **settings)
-        return [gradients[i] for i in self.wanted]
+        return self.op.backward(g, *arrays, *extras, **settings)
 
     def differentiate_definition(self, node, g):
         """Run the definition on the saved inputs, recording, and differentiate that."""
@@ -109,4 +109,4 @@ class FusedPlan:
             inputs[i] = alias(at_place(arrays[i], parent))
         y = self.op.definition(*inputs, **settings)
         starts = [inputs[i] for i in self.wanted]
-        return grad(y, starts, g, create_graph=True, allow_unused=True)
+        return dict(zip(self.wanted, grad(y, starts, g, create_graph=True, allow_unused=True), strict=True))

@@ -26,7 +26,7 @@ import weakref
 import numpy as np
 
 from minigen.autograd.mode import enable_grad, mode, no_grad
-from minigen.autograd.tensor import Tensor, clock, constant
+from minigen.autograd.tensor import Tensor, Version, clock, constant
 from minigen.errors import AnomalyError, GraphError, ShapeError
 
 
@@ -38,12 +38,12 @@ class Node:
     parents:   the nodes of the inputs that require gradients.
     saved:     what the plan kept for its rules; None once released.
     shape:     the result's shape, hence that of its gradient.
-    constants: the Versions of the inputs that require no gradient.
-    version:   of a leaf, or a view of one: its Version. None for a result that nobody can change in place.
-    where:     the calling line, set under detect_anomaly only.   leaf: a leaf's Tensor, weakly.
+
+    Most nodes have nothing else to remember. Those that do are NotedNodes.
     """
 
-    __slots__ = ("order", "plan", "parents", "saved", "shape", "constants", "version", "where", "leaf")
+    __slots__ = ("order", "plan", "parents", "saved", "shape")
+    constants = version = where = leaf = None
 
     def __init__(self, plan, parents, saved, shape):
         self.order = next(clock)
@@ -51,15 +51,30 @@ class Node:
         self.parents = parents
         self.saved = saved
         self.shape = shape
-        self.constants = self.version = self.where = None
+
+
+class NotedNode(Node):
+    """A node with more to remember.
+
+    constants: the Versions of the inputs that require no gradient, or None.
+    version:   of a leaf, or of a view of one: its Version. None for a result that nobody can change in place.
+    where:     the calling line, under detect_anomaly.
+    leaf:      a weak reference to a leaf's Tensor.
+    """
+
+    __slots__ = ("constants", "version", "where", "leaf")
+
+    def __init__(self, plan, parents, saved, shape, constants=None, version=None, where=None, leaf=None):
+        super().__init__(plan, parents, saved, shape)
+        self.constants = constants
+        self.version = version
+        self.where = where
+        self.leaf = leaf
 
 
 def leaf_node(tensor):
     """The node of a tensor that nobody computed but whose gradient is wanted. It knows its Tensor, weakly."""
-    node = Node(None, (), (), tensor._data.shape)
-    node.version = tensor._version
-    node.leaf = weakref.ref(tensor)
-    return node
+    return NotedNode(None, (), (), tensor._data.shape, version=tensor._version, leaf=weakref.ref(tensor))
 
 
 def grad(outputs, inputs, grad_outputs=None, create_graph=False, allow_unused=False):
@@ -129,8 +144,6 @@ def _walk(seeds, create_graph, wanted=None, release=False):
 
     wanted:  None to add gradients to the leaves; or a dict node → None to be filled with those nodes' gradients.
     """
-    from minigen.autograd.broadcasting import sum_to  # sum_to is itself an operation, declared with this engine
-
     pending = {}
     for node, g in seeds:
         g = g if create_graph else g._data
@@ -138,46 +151,63 @@ def _walk(seeds, create_graph, wanted=None, release=False):
     nodes = _ancestors(pending, wanted)
     relevant = None if wanted is None else _descendants(nodes, wanted)
 
+    # Most walks need none of three checks: is this parent wanted, was it changed in place, is its gradient finite?
+    oldest = next((node.order for node in reversed(nodes) if node.plan is not None), 0)
     watching = mode.anomaly
+    careful = wanted is not None or watching or Version.latest > oldest
+
     with enable_grad() if create_graph else no_grad():
         for node in nodes:
             g = pending.pop(node, None)
             if g is None:
                 continue
-            if wanted is not None and node in wanted:
+            if careful and wanted is not None and node in wanted:
                 wanted[node] = g
             plan = node.plan
             if plan is None:
                 if wanted is None:
                     _deposit(node, g)
                 continue
-            if node.saved is None:
+            saved = node.saved
+            if saved is None:
                 raise GraphError(
                     f"backward: the graph of `{plan.op.name}` was released by an earlier backward(); "
                     "call that one with retain_graph=True"
                 )
-            if node.constants:
-                _check_unchanged(node, node.constants)
-            # Plain operations have one rule per parent; joint ones (fused, variadic) return all gradients at once.
-            joint = plan.pull_back(node, g, create_graph) if plan.joint else None
-            saved = plan.as_tensors(node) if create_graph and joint is None else node.saved
-            for i, parent in enumerate(node.parents):
-                if relevant is not None and parent not in relevant:
+            if careful:
+                _check_unchanged(node)
+            # Plain operations have one rule per parent. Joint ones (fused, variadic) compute all gradients at once;
+            # their "rules" pick from those.
+            if plan.joint or create_graph:
+                saved = plan.pull_back(node, g, create_graph) if plan.joint else plan.as_tensors(node)
+            for parent, rule in zip(node.parents, plan.rules):  # noqa: B905 (strict costs 5 % here)
+                if careful and relevant is not None and parent not in relevant:
                     continue
-                version = parent.version
-                if version is not None and version.changed > node.order:
-                    _check_unchanged(node, (version,))
-                contribution = plan.rules[i](g, saved) if joint is None else joint[i]
+                contribution = rule(g, saved)
                 if contribution is None:
                     continue
                 if contribution.shape != parent.shape:
-                    contribution = sum_to(contribution, shape=parent.shape)
+                    contribution = _summed_to(parent.shape, contribution, node)
                 if watching:
                     _check_finite(node, contribution)
-                before = pending.get(parent)
-                pending[parent] = contribution if before is None else before + contribution
+                if parent in pending:
+                    contribution = pending[parent] + contribution
+                pending[parent] = contribution
             if release:
                 node.saved = None
+
+
+def _summed_to(shape, contribution, node):
+    """The gradient of an input that was broadcast: summed over its copies."""
+    from minigen.autograd.broadcasting import sum_to  # sum_to is itself an operation, declared with this engine
+
+    try:
+        return sum_to(contribution, shape=shape)
+    except ValueError:
+        name, got = node.plan.op.name, tuple(contribution.shape)
+        error = ShapeError(f"backward: a rule of `{name}` returned a gradient of shape {got} for an input of {shape}")
+        error.shapes = (got, tuple(shape))
+        raise error from None
 
 
 def _ancestors(starts, wanted):
@@ -217,13 +247,16 @@ def _deposit(node, g):
         tensor._grad = constant(tensor._grad._data + g)
 
 
-def _check_unchanged(node, versions):
-    for version in versions:
-        if version.changed > node.order and not node.plan.reads_no_values:
-            raise GraphError(
-                f"backward: an input of `{node.plan.op.name}` was changed in place after the operation ran; "
-                "the gradient would be wrong. Change parameters after backward, or work on a copy."
-            )
+def _check_unchanged(node):
+    """Refuse to use an operation's saved values if an input that its rules read was changed in place since it ran."""
+    if node.plan.reads_no_values:
+        return
+    versions = [parent.version for parent in node.parents] + (node.constants or [])
+    if any(version is not None and version.changed > node.order for version in versions):
+        raise GraphError(
+            f"backward: an input of `{node.plan.op.name}` was changed in place after the operation ran; "
+            "the gradient would be wrong. Change parameters after backward, or work on a copy."
+        )
 
 
 def _check_finite(node, contribution):

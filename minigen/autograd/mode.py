@@ -9,10 +9,19 @@ class _Mode(threading.local):
 
     recording = True
     anomaly = False
-    unusual = False  # not recording, or watching for NaN: kept up to date by the switches below
 
 
 mode = _Mode()
+
+
+class _Switches:
+    """How many of the switches below are in use, in all threads together: a quick "is anything unusual?"."""
+
+    in_use = 0
+    lock = threading.Lock()
+
+
+switches = _Switches()
 
 
 class _Switch:
@@ -26,15 +35,15 @@ class _Switch:
 
     def __enter__(self):
         self._before.append(getattr(mode, self.field))
-        self._set(self.value)
+        setattr(mode, self.field, self.value)
+        with switches.lock:
+            switches.in_use += 1
         return self
 
     def __exit__(self, *exc_info):
-        self._set(self._before.pop())
-
-    def _set(self, value):
-        setattr(mode, self.field, value)
-        mode.unusual = mode.anomaly or not mode.recording
+        setattr(mode, self.field, self._before.pop())
+        with switches.lock:
+            switches.in_use -= 1
 
     def __call__(self, function):
         @functools.wraps(function)

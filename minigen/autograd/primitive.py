@@ -29,7 +29,7 @@ import inspect
 import numpy as np
 
 from minigen.autograd.anomaly import check_forward
-from minigen.autograd.graph import Node
+from minigen.autograd.graph import NotedNode
 from minigen.autograd.mode import mode
 from minigen.autograd.shortcut import shortcut
 from minigen.autograd.tensor import Tensor, Version, with_node
@@ -105,17 +105,16 @@ class Op:
         where = check_forward(self.name, y, values) if mode.anomaly else None
         parents = [x._node for x in inputs if type(x) is Tensor and x._node is not None]
         if not parents or not mode.recording:
-            return with_node(y, None, _version_of_view(y, inputs) or Version())
+            return with_node(y, None, _version_of_result(y, inputs, Version()))
 
         needs = sum(1 << i for i, x in enumerate(inputs) if type(x) is Tensor and x._node is not None)
         plan = self.plans.get((needs, len(inputs)) if self.variadic else needs) or self.plan(needs, len(inputs))
-        node = Node(plan, parents, plan.save(values, y, settings, extras), y.shape)
-        if len(parents) < len(inputs):
-            node.constants = [x._version for x in inputs if type(x) is Tensor and x._node is None]
-        if y.base is not None:
-            node.version = _version_of_view(y, inputs)
-        node.where = where
-        return with_node(y, node, node.version)
+        # A detached result of an operation has no Version: nobody can change it.
+        constants = [x._version for x in inputs if type(x) is Tensor and x._node is None and x._version is not None]
+        version = _version_of_result(y, inputs) if y.base is not None else None
+        saved = plan.save(values, y, settings, extras)
+        node = NotedNode(plan, parents, saved, y.shape, constants=constants, version=version, where=where)
+        return with_node(y, node, version)
 
     def explain(self, error, values, settings):
         """The error to raise for one from inside NumPy: it names the operation and the shapes."""
@@ -204,6 +203,7 @@ class VariadicPlan:
         self.names = _names_read(self.rule)
         self.wanted = [i for i in range(count) if needs >> i & 1]
         self.reads_no_values = self.name not in self.names
+        self.rules = [pick_gradient(i) for i in self.wanted]
 
     def save(self, arrays, y, settings, extras):
         """The arguments of the rule."""
@@ -211,15 +211,19 @@ class VariadicPlan:
         return [known[name] for name in self.names]
 
     def pull_back(self, node, g, create_graph):
-        """The gradients of (G.1), one per parent."""
+        """The gradients of (G.1) for all inputs."""
         values = list(node.saved)
         if create_graph and self.name in self.names:
             arrays = list(values[self.names.index(self.name)])
             for i, parent in zip(self.wanted, node.parents, strict=True):
                 arrays[i] = at_place(arrays[i], parent)
             values[self.names.index(self.name)] = arrays
-        gradients = self.rule(g, *values)
-        return [gradients[i] for i in self.wanted]
+        return self.rule(g, *values)
+
+
+def pick_gradient(i):
+    """The "rule" of a joint plan: its i-th gradient, from those that pull_back computed."""
+    return lambda g, gradients: gradients[i]
 
 
 def _bound(rule, keys):
@@ -254,13 +258,16 @@ def at_place(value, parent):
     return leaf if leaf is not None and leaf._data is value else with_node(value, parent)
 
 
-def _version_of_view(y, inputs):
-    """The version of the input whose memory y looks into, if there is one: it changes when that input does."""
+def _version_of_result(y, inputs, of_new_memory):
+    """For a view, the Version of the input it looks into: it changes when that input does.
+
+    None if that input is the result of a recorded operation, which nobody may change, through a view neither.
+    """
     if y.base is not None:
         for x in inputs:
-            if type(x) is Tensor and x._version is not None and np.may_share_memory(y, x._data):
+            if type(x) is Tensor and np.may_share_memory(y, x._data):
                 return x._version
-    return None
+    return of_new_memory
 
 
 def _names_read(rule):

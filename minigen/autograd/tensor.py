@@ -34,9 +34,14 @@ class Version:
     """When an array was last changed in place, by the clock. Shared by a leaf and all views of its memory."""
 
     __slots__ = ("changed",)
+    latest = -1  # the last change of any array at all
 
     def __init__(self):
         self.changed = -1
+
+    def touch(self):
+        """Note that the array is changing now."""
+        self.changed = Version.latest = next(clock)
 
 
 class Tensor:
@@ -232,7 +237,7 @@ class Tensor:
                 base.flags.writeable = True
             self._data.flags.writeable = True
         self._data[index] = array._data if isinstance(array, Tensor) else array
-        self._version.changed = next(clock)
+        self._version.touch()
 
     def overwrite(self, array):
         """Put new numbers into this leaf, whatever the mode: for optimisers and load_state_dict."""
@@ -249,6 +254,8 @@ class Tensor:
                     "in-place change of a leaf that requires grad while recording: wrap it in `with no_grad():`"
                 )
             return result
+        if mode.recording and isinstance(result, Tensor) and result._node is not None:
+            return result  # `total += loss`: the sum has a history now, so the name moves on to a new tensor
         self.write_(result)
         return self
 
