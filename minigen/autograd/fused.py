@@ -48,7 +48,7 @@ class FusedOp(Op):
 
     def __init__(self, definition, forward, backward):
         parameters = inspect.signature(definition).parameters
-        self.name = definition.__name__
+        self.name = definition.__name__.strip("_")
         self.definition = definition
         self.variadic = False
         keyword_only = inspect.Parameter.KEYWORD_ONLY

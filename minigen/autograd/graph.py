@@ -102,8 +102,14 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False, allow_unused=Fa
                 f"grad: no output depends on input {position} (shape {tensor.shape}); "
                 "pass allow_unused=True to get None for it"
             )
-    results = (wanted[tensor._node] for tensor in inputs)
-    return tuple(g if g is None or isinstance(g, Tensor) else constant(np.asarray(g)) for g in results)
+    return tuple(_own(wanted[tensor._node]) for tensor in inputs)
+
+
+def _own(g):
+    """The gradient as a Tensor that shares memory with no other: rules may hand one array to several inputs."""
+    if g is None or (isinstance(g, Tensor) and g._node is not None):
+        return g
+    return constant(np.array(g._data if isinstance(g, Tensor) else g))
 
 
 def backward(outputs, grad_outputs=None, retain_graph=False, create_graph=False):
@@ -119,7 +125,7 @@ def backward(outputs, grad_outputs=None, retain_graph=False, create_graph=False)
 
 def _seeds(name, outputs, grad_outputs):
     """Pairs (node, g) to start from, with every g checked."""
-    if grad_outputs is None or isinstance(grad_outputs, Tensor | np.ndarray):
+    if grad_outputs is None or isinstance(grad_outputs, Tensor | np.ndarray | int | float):
         grad_outputs = (grad_outputs,) * len(outputs)
     if len(grad_outputs) != len(outputs):
         raise ShapeError(f"{name}: {len(outputs)} outputs but {len(grad_outputs)} grad_outputs")
@@ -163,6 +169,8 @@ def _walk(seeds, create_graph, wanted=None, release=False):
                 continue
             if careful and wanted is not None and node in wanted:
                 wanted[node] = g
+                if not any(parent in relevant for parent in node.parents):
+                    continue
             plan = node.plan
             if plan is None:
                 if wanted is None:
@@ -239,12 +247,12 @@ def _deposit(node, g):
     if tensor is None:
         return  # the leaf is gone, so nobody can ask for its gradient
     if isinstance(g, Tensor):
-        tensor._grad = g if tensor._grad is None else tensor._grad + g
+        tensor._grad = _own(g) if tensor._grad is None else tensor._grad + g
     elif tensor._grad is None:
         # A copy: rules may hand one array to several inputs (add does), and a gradient may be changed in place.
         tensor._grad = constant(np.array(g, dtype=tensor._data.dtype))
     else:
-        tensor._grad = constant(tensor._grad._data + g)
+        tensor._grad = constant(np.asarray(tensor._grad._data + g, dtype=tensor._data.dtype))
 
 
 def _check_unchanged(node):
@@ -264,5 +272,6 @@ def _check_finite(node, contribution):
     if not np.isfinite(array).all():
         kind = "NaN" if np.isnan(array).any() else "infinity"
         raise AnomalyError(
-            f"the gradient of `{node.plan.op.name}` is the first {kind}; the operation was called at {node.where}"
+            f"the gradient of `{node.plan.op.name}` is the first {kind}; the operation was called at "
+            + (node.where or "a line that was not noted: run the forward pass inside detect_anomaly() too")
         )

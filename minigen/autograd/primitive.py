@@ -102,7 +102,7 @@ class Op:
             y, extras = y
         if type(y) is not np.ndarray:
             y = np.asarray(y)
-        where = check_forward(self.name, y, values) if mode.anomaly else None
+        where = check_forward(self.name, y, values, settings) if mode.anomaly else None
         parents = [x._node for x in inputs if type(x) is Tensor and x._node is not None]
         if not parents or not mode.recording:
             return with_node(y, None, _version_of_result(y, inputs, Version()))
@@ -111,7 +111,7 @@ class Op:
         plan = self.plans.get((needs, len(inputs)) if self.variadic else needs) or self.plan(needs, len(inputs))
         # A detached result of an operation has no Version: nobody can change it.
         constants = [x._version for x in inputs if type(x) is Tensor and x._node is None and x._version is not None]
-        version = _version_of_result(y, inputs) if y.base is not None else None
+        version = _version_of_result(y, inputs, None)
         saved = plan.save(values, y, settings, extras)
         node = NotedNode(plan, parents, saved, y.shape, constants=constants, version=version, where=where)
         return with_node(y, node, version)

@@ -61,7 +61,10 @@ class Tensor:
     def __init__(self, data, requires_grad=False, dtype=None):
         if isinstance(data, Tensor):
             data = data._data
-        array = np.array(data, dtype=dtype, order="C")
+        try:
+            array = np.array(data, dtype=dtype, order="C")
+        except ValueError as error:
+            raise ShapeError(f"Tensor: the data is no regular array of numbers: {error}") from None
         if dtype is None and array.dtype == np.float64 and not isinstance(data, (np.ndarray, np.generic)):
             array = array.astype(np.float32)
         if array.dtype == object:
@@ -231,12 +234,19 @@ class Tensor:
             raise GraphError("in-place change of the result of a recorded operation; .detach() and copy it first")
         if self._version is None:
             raise GraphError("in-place change of memory that a recorded operation made; copy it first")
-        if not self._data.flags.writeable:
-            base = self._data.base
-            if base is not None and not base.flags.writeable:
-                base.flags.writeable = True
-            self._data.flags.writeable = True
-        self._data[index] = array._data if isinstance(array, Tensor) else array
+        if self._data.size > 1 and 0 in self._data.strides:
+            raise GraphError("in-place change of a broadcast view, whose elements share memory; copy it first")
+        # Somebody may hold the read-only array that `data` gave out, so it is locked again afterwards.
+        locked = [x for x in (self._data.base, self._data) if isinstance(x, np.ndarray) and not x.flags.writeable]
+        for x in locked:
+            x.flags.writeable = True
+        try:
+            self._data[index] = array._data if isinstance(array, Tensor) else array
+        except (ValueError, IndexError) as error:
+            raise ShapeError(f"in-place change of a tensor of shape {self.shape}: {error}") from error
+        finally:
+            for x in reversed(locked):
+                x.flags.writeable = False
         self._version.touch()
 
     def overwrite(self, array):

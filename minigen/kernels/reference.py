@@ -85,16 +85,17 @@ def convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups):
 
 
 def cross_entropy(logits, *, target):
-    """−log softmax(logits)[target] per row; extras: the log-sum-exp of each row."""
+    """−log softmax(logits)[target], the classes on axis 1; extras: the log-sum-exp, with axis 1 kept."""
     largest = logits.max(axis=1, keepdims=True)
-    lse = np.log(np.exp(logits - largest).sum(axis=1)) + largest[:, 0]
-    return lse - logits[np.arange(len(logits)), target], (lse,)
+    lse = np.log(np.exp(logits - largest).sum(axis=1, keepdims=True)) + largest
+    return (lse - np.take_along_axis(logits, target[:, None], axis=1))[:, 0], (lse,)
 
 
 def cross_entropy_backward(g, logits, lse, *, target):
     """softmax − onehot: predicted minus true probabilities."""
-    gradient = np.exp(logits - lse[:, None])
-    gradient[np.arange(len(logits)), target] -= 1
+    gradient = np.exp(logits - lse)
+    index = target[:, None]
+    np.put_along_axis(gradient, index, np.take_along_axis(gradient, index, axis=1) - 1, axis=1)
     gradient *= g[:, None]
     return (gradient,)
 

@@ -185,32 +185,27 @@ def _array(x):
 # -- networks -------------------------------------------------------------------------------------------------
 
 
-def mlp_encoder(pixels, latent, *, hidden, blocks, dropout, high, rng):
-    """(B, pixels) of values 0 … high → (B, 2L): a layer in, `blocks` residual blocks, a layer out."""
-    return nn.Sequential(
-        nn.Scaled(high),
-        nn.Linear(pixels, hidden, rng=rng),
-        nn.SiLU(),
-        *(_residual_block(hidden, dropout, rng) for _ in range(blocks)),
+def mlp_encoder(pixels, latent, *, hidden, dropout, high, rng):
+    """(B, pixels) of values 0 … high → (B, 2L): two hidden layers, the second a residual block."""
+    return nn.Sequential(nn.Scaled(high), *_hidden_layers(pixels, hidden, dropout, rng),
+                         nn.Linear(hidden, 2 * latent, rng=rng))  # fmt: skip
+
+
+def mlp_decoder(latent, likelihood, pixels, *, hidden, dropout, rng):
+    """(B, L) → (B, channels, pixels): the encoder's mirror image. Starts from the likelihood's own guess."""
+    last = nn.Linear(hidden, likelihood.channels * pixels, rng=rng)
+    last.bias.overwrite(likelihood.initial_bias(pixels).reshape(-1))
+    return nn.Sequential(*_hidden_layers(latent, hidden, dropout, rng), last,
+                         nn.Unflatten(1, (likelihood.channels, pixels)))  # fmt: skip
+
+
+def _hidden_layers(inputs, hidden, dropout, rng):
+    return (
+        nn.Linear(inputs, hidden, rng=rng),
+        nn.GELU(),
         nn.Dropout(dropout, rng=rng),
-        nn.Linear(hidden, 2 * latent, rng=rng),
+        nn.Residual(nn.Linear(hidden, hidden, rng=rng), nn.GELU(), nn.Dropout(dropout, rng=rng)),
     )
-
-
-def mlp_decoder(latent, channels, pixels, *, hidden, blocks, dropout, rng):
-    """(B, L) → (B, channels, pixels): the encoder's mirror image."""
-    return nn.Sequential(
-        nn.Linear(latent, hidden, rng=rng),
-        nn.SiLU(),
-        *(_residual_block(hidden, dropout, rng) for _ in range(blocks)),
-        nn.Dropout(dropout, rng=rng),
-        nn.Linear(hidden, channels * pixels, rng=rng),
-        nn.Unflatten(1, (channels, pixels)),
-    )
-
-
-def _residual_block(hidden, dropout, rng):
-    return nn.Residual(nn.Dropout(dropout, rng=rng), nn.Linear(hidden, hidden, rng=rng), nn.SiLU())
 
 
 def conv_encoder(size, latent, *, width, high, rng):
@@ -229,7 +224,7 @@ def conv_encoder(size, latent, *, width, high, rng):
     )
 
 
-def conv_decoder(latent, channels, size, *, width, rng):
+def conv_decoder(latent, likelihood, size, *, width, rng):
     """(B, L) → (B, channels, size, size): the encoder's mirror image, with transposed convolutions."""
     small = size // 4
     return nn.Sequential(
@@ -240,5 +235,5 @@ def conv_decoder(latent, channels, size, *, width, rng):
         nn.Unflatten(1, (2 * width, small, small)),
         nn.ConvTranspose2d(2 * width, width, 4, stride=2, padding=1, rng=rng),
         nn.SiLU(),
-        nn.ConvTranspose2d(width, channels, 4, stride=2, padding=1, rng=rng),
+        nn.ConvTranspose2d(width, likelihood.channels, 4, stride=2, padding=1, rng=rng),
     )

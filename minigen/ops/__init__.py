@@ -89,4 +89,4 @@ from minigen.ops.shape import (
 
 cat = concatenate  # PyTorch's name
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+__all__ = [name for name, value in list(globals().items()) if callable(value) and not name.startswith("_")]

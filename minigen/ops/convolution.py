@@ -78,7 +78,7 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
             f"conv2d: no {weight.shape[2]}×{weight.shape[3]} window fits into {x.shape[2]}×{x.shape[3]} "
             f"with stride={stride}, padding={padding}, dilation={dilation}"
         )
-    return _plus_bias(convolution(x, weight, stride, padding, dilation, groups), bias)
+    return _plus_bias("conv2d", convolution(x, weight, stride, padding, dilation, groups), bias)
 
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -96,7 +96,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
 
     Shapes:  x (B, C, H, W), weight (C, O/groups, kh, kw), bias (O,) → (B, O, OH, OW),
              OH = (H − 1)·stride − 2·padding + dilation·(kh − 1) + output_padding + 1
-    Source:  Dumoulin & Visin 2016, arXiv:1603.07285.  Differs: nothing.
+    Source:  Dumoulin & Visin 2016, arXiv:1603.07285.  Differs: output_padding must be below stride.
     """
     stride, padding, dilation, extra = _pair(stride), _pair(padding), _pair(dilation), _pair(output_padding)
     if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[0] or x.shape[1] % groups:
@@ -108,13 +108,13 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
         (n - 1) * s - 2 * p + d * (k - 1) + e + 1
         for n, s, p, d, k, e in zip(x.shape[2:], stride, padding, dilation, weight.shape[2:], extra, strict=True)
     ]
-    if min(size) < 1 or any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+    if min(size) < 1 or any(e >= s for e, s in zip(extra, stride, strict=True)):
         raise ShapeError(
             f"conv_transpose2d: output size {size} or output_padding={extra} impossible for x {x.shape}, "
             f"stride={stride}, padding={padding}, dilation={dilation}"
         )
     shape = (x.shape[0], weight.shape[1] * groups, *size)
-    return _plus_bias(convolution_input_adjoint(x, weight, shape, stride, padding, dilation, groups), bias)
+    return _plus_bias("conv_transpose2d", convolution_input_adjoint(x, weight, shape, stride, padding, dilation, groups), bias)
 
 
 # -- windows, pooling, upsampling -----------------------------------------------------------------------------
@@ -167,6 +167,8 @@ def _pooling_windows(name, x, kernel_size, stride, padding, dilation):
 
 def upsample_nearest(x, scale_factor=2):
     """Repeat every pixel scale × scale times.  (B, C, H, W) → (B, C, H·scale, W·scale)"""
+    if x.ndim != 4:
+        raise ShapeError(f"upsample_nearest: expected an image (B, C, H, W), got shape {tuple(x.shape)}")
     b, c, h, w = x.shape
     s = int(scale_factor)
     if s != scale_factor or s < 1:
@@ -179,8 +181,12 @@ def _pair(value):
     return (int(value),) * 2 if isinstance(value, int | np.integer) else tuple(int(v) for v in value)
 
 
-def _plus_bias(y, bias):
-    return y if bias is None else y + reshape(bias, shape=(1, -1, 1, 1))
+def _plus_bias(name, y, bias):
+    if bias is None:
+        return y
+    if tuple(bias.shape) != (y.shape[1],):
+        raise ShapeError(f"{name}: bias {tuple(bias.shape)} does not fit {y.shape[1]} output channels")
+    return y + reshape(bias, shape=(1, -1, 1, 1))
 
 
 def _check(name, x, weight, groups):

@@ -53,10 +53,14 @@ def power(x, exponent):
     return x * x if exponent == 2 else x**exponent
 
 
-@primitive(a=lambda g, a, b: g * b * raise_to(a, b - 1.0), b=lambda g, a, y: g * y * log(a))
+@primitive(a=lambda g, a, b: g * b * raise_to(a, b - 1.0), b=lambda g, a, y: g * y * _log_of(a))
 def raise_to(a, b):
     """aᵇ for two tensors, a > 0: its gradient for b is aᵇ log a."""
     return a**b
+
+
+def _log_of(a):
+    return math.log(a) if type(a) in (int, float) else log(a)  # np.log of a number would be float64
 
 
 def pow(x, exponent):
@@ -195,7 +199,7 @@ def select(a, b, condition):
 
 def where(condition, a, b):
     """a where the boolean array `condition` holds, else b; all three broadcast."""
-    return select(a, b, condition=np.asarray(_array(condition), dtype=bool))
+    return select(a, b, condition=np.array(_array(condition), dtype=bool))
 
 
 @primitive(a=lambda g, a, b: 0.5 * (g * (a > b) + g * (a >= b)), b=lambda g, a, b: 0.5 * (g * (b > a) + g * (b >= a)))

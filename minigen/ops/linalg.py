@@ -40,7 +40,7 @@ def matmul(a, b):
 
 
 @primitive(
-    x=lambda g, weight: _matmul(g, weight),
+    x=lambda g, weight: matmul(g, weight),
     weight=lambda g, x: _matmul(mT(_rows(g)), _rows(x)),
     bias=lambda g: sum(_rows(g), dim=0),
 )
@@ -50,7 +50,7 @@ def _affine(x, weight, bias):
     return y
 
 
-@primitive(x=lambda g, weight: _matmul(g, weight), weight=lambda g, x: _matmul(mT(_rows(g)), _rows(x)))
+@primitive(x=lambda g, weight: matmul(g, weight), weight=lambda g, x: _matmul(mT(_rows(g)), _rows(x)))
 def _linear(x, weight):
     return np.matmul(x, weight.T)
 
@@ -145,10 +145,11 @@ def _logabsdet(x):
 
 def slogdet(x):
     """The sign of det A (an array) and log |det A|, whose gradient is A⁻ᵀ."""
+    logarithm = _checked("slogdet", _logabsdet, x)
     sign = np.linalg.slogdet(_array(x))[0]
     if np.any(sign == 0):
         raise ShapeError(f"slogdet: a matrix of shape {x.shape} is singular; its log-determinant is −∞")
-    return sign, _checked("slogdet", _logabsdet, x)
+    return sign, logarithm
 
 
 @primitive(x=lambda g, y: _cholesky_rule(g, y))
@@ -179,8 +180,11 @@ def _solve(a, b):
 
 
 def solve(a, b):
-    """X with A X = B. B may be a vector (n,) for a single system.  Raises: ShapeError if A is singular."""
-    if b.ndim == a.ndim - 1:
+    """X with A X = B.  Shapes: A (…, n, n), B (…, n, k), or B (n,) or (…, n) for one vector per matrix.
+
+    Raises: ShapeError if A is singular or the shapes do not fit.
+    """
+    if b.ndim == 1 or tuple(b.shape) == tuple(a.shape[:-1]):
         x = _checked("solve", _solve, a, reshape(b, shape=(*b.shape, 1)))
         return reshape(x, shape=x.shape[:-1])
     return _checked("solve", _solve, a, b)

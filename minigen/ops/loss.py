@@ -12,13 +12,14 @@ from minigen.errors import ShapeError
 from minigen.kernels import reference as kernels
 from minigen.ops import reduce
 from minigen.ops.elementwise import _array, softplus
-from minigen.ops.shape import getitem, permute, reshape
+from minigen.ops.shape import gather, squeeze
 
 
 @fused(forward=kernels.cross_entropy, backward=kernels.cross_entropy_backward)
 def softmax_cross_entropy(logits, *, target):
-    """−log softmax(logits)[target] for each row.  Shapes: logits (N, V), target (N,) whole numbers → (N,)"""
-    return reduce.logsumexp(logits, dim=1) - getitem(logits, index=(np.arange(len(target)), target))
+    """−log softmax(logits)[target].  Shapes: logits (B, V, …), target (B, …) of whole numbers below V → (B, …)"""
+    chosen = gather(logits, 1, np.expand_dims(target, 1))  # (B, 1, …)
+    return reduce.logsumexp(logits, dim=1) - squeeze(chosen, 1)
 
 
 @fused(forward=kernels.bce_with_logits, backward=kernels.bce_with_logits_backward)
@@ -40,7 +41,7 @@ def cross_entropy(logits, target, reduction="example"):
     Shapes:   logits (B, V, …), target (B, …) of whole numbers below V → (B,), summed over "…"
     Raises:   ShapeError if the shapes do not fit or a target is no class.
     """
-    target = np.asarray(_array(target))
+    target = np.array(_array(target))  # a copy: backward needs it as it is now
     if logits.ndim < 2 or target.shape != (logits.shape[0], *logits.shape[2:]) or target.dtype.kind not in "iu":
         raise ShapeError(
             f"cross_entropy: logits {tuple(logits.shape)} and target {target.shape} of {target.dtype} do not fit; "
@@ -51,11 +52,7 @@ def cross_entropy(logits, target, reduction="example"):
         raise ShapeError(
             f"cross_entropy: targets from {target.min()} to {target.max()}, but there are {classes} classes"
         )
-    rows = logits
-    if logits.ndim > 2:
-        rows = reshape(permute(logits, dims=(0, *range(2, logits.ndim), 1)), shape=(-1, classes))
-    losses = softmax_cross_entropy(rows, target=target.reshape(-1))
-    return _reduced("cross_entropy", reshape(losses, shape=target.shape), reduction)
+    return _reduced("cross_entropy", softmax_cross_entropy(logits, target=target), reduction)
 
 
 def bce_with_logits(logits, target, reduction="example"):

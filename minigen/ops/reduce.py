@@ -12,7 +12,7 @@ from minigen.autograd.broadcasting import broadcast_to
 from minigen.autograd.primitive import primitive
 from minigen.errors import ShapeError
 from minigen.ops.elementwise import _array, exp, sqrt
-from minigen.ops.shape import flip, reshape
+from minigen.ops.shape import axis_of, flip, reshape
 
 
 def _kept_shape(shape, dim):
@@ -27,8 +27,10 @@ def _as_axis(dim):
     return tuple(dim) if isinstance(dim, list) else dim
 
 
-def _count(shape, dim):
+def _count(name, shape, dim):
     """How many elements are combined into one."""
+    for d in () if dim is None else dim if isinstance(dim, tuple | list) else (dim,):
+        axis_of(name, d, shape)
     return math.prod(shape) // math.prod(_kept_shape(shape, dim)) if math.prod(shape) else 0
 
 
@@ -40,7 +42,7 @@ def sum(x, dim=None, keepdim=False):
 
 def mean(x, dim=None, keepdim=False):
     """The average along dim."""
-    count = _count(np.shape(_array(x)), dim)
+    count = _count("mean", np.shape(_array(x)), dim)
     if count == 0:
         raise ShapeError(f"mean: nothing to average in shape {np.shape(_array(x))} along dim={dim}")
     return sum(x, dim=dim, keepdim=keepdim) * (1.0 / count)
@@ -49,7 +51,7 @@ def mean(x, dim=None, keepdim=False):
 def var(x, dim=None, correction=1, keepdim=False):
     """Σ(x − mean)² / (n − correction) along dim: correction=1 (PyTorch's default) is unbiased, 0 is the maximum
     likelihood estimate."""
-    count = _count(np.shape(_array(x)), dim)
+    count = _count("var", np.shape(_array(x)), dim)
     if count <= correction:
         raise ShapeError(f"var: {count} elements along dim={dim} are too few for correction={correction}")
     deviation = x - mean(x, dim=dim, keepdim=True)
@@ -67,7 +69,7 @@ def prod(x, dim=None, keepdim=False):
     if dim is None:
         product = prod(reshape(x, shape=(-1,)), dim=0)
         return reshape(product, shape=(1,) * len(shape)) if keepdim else product
-    dim = dim % len(shape)
+    dim = axis_of("prod", dim, shape)
     if shape[dim] == 0:
         raise ShapeError(f"prod: nothing to multiply in shape {shape} along dim={dim}")
     before = (slice(None),) * dim
@@ -144,14 +146,15 @@ def log_softmax(x, dim=-1):
 
 def argmax(x, dim=None):
     """Index of the largest element: an integer array, no gradient."""
-    return np.argmax(_array(x), axis=dim)
+    return np.argmax(_array(x), axis=None if dim is None else axis_of("argmax", dim, x.shape))
 
 
 def argmin(x, dim=None):
     """Index of the smallest element: an integer array, no gradient."""
-    return np.argmin(_array(x), axis=dim)
+    return np.argmin(_array(x), axis=None if dim is None else axis_of("argmin", dim, x.shape))
 
 
 def norm(x, dim=None, keepdim=False):
     """√Σx² along dim. Its gradient at 0 does not exist; add a constant inside a square root of your own there."""
+    _count("norm", x.shape, dim)
     return sqrt(sum(x * x, dim=dim, keepdim=keepdim))

@@ -13,6 +13,13 @@ from minigen.autograd.tensor import Tensor
 from minigen.errors import ShapeError
 
 
+def axis_of(name, dim, shape):
+    """dim counted from 0; a ShapeError in the name of a function if there is no such axis."""
+    if not -len(shape) <= dim < len(shape):
+        raise ShapeError(f"{name}: axis {dim} does not exist in shape {tuple(shape)}")
+    return dim % len(shape)
+
+
 @primitive(x=lambda g, x_shape: reshape(g, shape=x_shape))
 def reshape(x, shape):
     """The same elements in row-major order under a new shape; one entry may be −1."""
@@ -28,34 +35,43 @@ def permute(x, dims):
 def transpose(x, dim0=-2, dim1=-1):
     """Swap two axes (the last two, unless told otherwise)."""
     dims = list(range(x.ndim))
+    dim0, dim1 = axis_of("transpose", dim0, x.shape), axis_of("transpose", dim1, x.shape)
     dims[dim0], dims[dim1] = dims[dim1], dims[dim0]
     return permute(x, dims=tuple(dims))
 
 
 def unsqueeze(x, dim):
     """A new axis of length 1 at `dim`."""
-    dim = dim + x.ndim + 1 if dim < 0 else dim
+    dim = axis_of("unsqueeze", dim, (*x.shape, 1))
     return reshape(x, shape=(*x.shape[:dim], 1, *x.shape[dim:]))
 
 
 def squeeze(x, dim=None):
     """Without the axes of length 1 (or the one at `dim`)."""
-    if dim is not None and x.shape[dim] != 1:
-        return x
-    kept = [n for i, n in enumerate(x.shape) if (n != 1 if dim is None else i != dim % x.ndim)]
+    if dim is not None:
+        dim = axis_of("squeeze", dim, x.shape)
+        if x.shape[dim] != 1:
+            return x
+    kept = [n for i, n in enumerate(x.shape) if (n != 1 if dim is None else i != dim)]
     return reshape(x, shape=tuple(kept))
 
 
 def flatten(x, start_dim=0, end_dim=-1):
     """Axes start_dim … end_dim joined into one."""
-    start, end = start_dim % x.ndim, end_dim % x.ndim
+    if not x.ndim:
+        return reshape(x, shape=(1,))
+    start, end = axis_of("flatten", start_dim, x.shape), axis_of("flatten", end_dim, x.shape)
+    if start > end:
+        raise ShapeError(f"flatten: start_dim={start_dim} comes after end_dim={end_dim} in shape {tuple(x.shape)}")
     return reshape(x, shape=(*x.shape[:start], -1, *x.shape[end + 1 :]))
 
 
 def expand(x, *shape):
     """broadcast_to with −1 for "as it is" (PyTorch's name)."""
     shape = shape[0] if len(shape) == 1 and not isinstance(shape[0], int) else shape
-    kept = (1,) * (len(shape) - x.ndim) + x.shape
+    if len(shape) < x.ndim:
+        raise ShapeError(f"expand: shape {tuple(shape)} has fewer axes than the tensor of shape {tuple(x.shape)}")
+    kept = (1,) * (len(shape) - x.ndim) + tuple(x.shape)
     return broadcast_to(x, shape=tuple(k if n == -1 else n for n, k in zip(shape, kept, strict=True)))
 
 
@@ -85,14 +101,17 @@ def stack(tensors, dim=0):
     shapes = {tuple(t.shape) for t in tensors}
     if len(shapes) != 1:
         raise ShapeError(f"stack: expected tensors of one shape, got {sorted(shapes)}")
+    axis_of("stack", dim, (*shapes.pop(), 1))
     return concatenate([unsqueeze(t, dim) for t in tensors], dim=dim)
 
 
 def split(x, split_size_or_sections, dim=0):
     """Cut x along dim into pieces of one size (the last may be smaller), or of the listed sizes. Returns a tuple."""
-    length = x.shape[dim]
-    if isinstance(split_size_or_sections, int):
-        size = split_size_or_sections
+    length = x.shape[axis_of("split", dim, x.shape)]
+    if isinstance(split_size_or_sections, int | np.integer):
+        size = int(split_size_or_sections)
+        if size < 1:
+            raise ShapeError(f"split: pieces of size {size} from shape {tuple(x.shape)}; expected at least 1")
         sizes = [min(size, length - i) for i in range(0, length, size)]
     else:
         sizes = list(split_size_or_sections)
@@ -103,7 +122,10 @@ def split(x, split_size_or_sections, dim=0):
 
 def chunk(x, chunks, dim=0):
     """Cut x along dim into `chunks` pieces of equal size (the last may be smaller)."""
-    return split(x, -(-x.shape[dim] // chunks), dim)
+    length = x.shape[axis_of("chunk", dim, x.shape)]
+    if chunks < 1:
+        raise ShapeError(f"chunk: {chunks} pieces of shape {tuple(x.shape)}; expected at least 1")
+    return split(x, max(1, -(-length // chunks)), dim)
 
 
 @primitive(x=lambda g, x_shape, pad: getitem(g, index=_interior(x_shape, pad)))
@@ -164,12 +186,12 @@ def _may_repeat(index):
 
 
 def _index_arrays(index):
-    """An index with Tensors replaced by their arrays, and lists by arrays."""
+    """An index with Tensors and lists replaced by arrays; all are copies: backward needs them as they are now."""
     if isinstance(index, tuple):
         return tuple(_index_arrays(part) for part in index)
     if isinstance(index, Tensor):
-        return index._data
-    return np.asarray(index) if isinstance(index, list) else index
+        return index._data.copy()
+    return np.array(index) if isinstance(index, list | np.ndarray) else index
 
 
 def index(x, index):
@@ -183,27 +205,42 @@ def _along(x_ndim, dim, index):
     return tuple(index if i == dim % x_ndim else grid for i, grid in enumerate(open_mesh))
 
 
+def _check_along(name, x, dim, index):
+    axis = axis_of(name, dim, x.shape)
+    if index.ndim != x.ndim or any(n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis):
+        raise ShapeError(f"{name}: index of shape {index.shape} does not fit x of shape {tuple(x.shape)}")
+    _check_range(name, index, x.shape, axis)
+
+
+def _check_range(name, index, shape, axis):
+    if index.dtype.kind not in "iu":
+        raise ShapeError(f"{name}: expected an index of whole numbers, got {index.dtype}")
+    if index.size and (index.min() < -shape[axis] or index.max() >= shape[axis]):
+        raise ShapeError(
+            f"{name}: index from {index.min()} to {index.max()}, but axis {axis} of shape {tuple(shape)} has length "
+            f"{shape[axis]}"
+        )
+
+
 def gather(x, dim, index):
     """Pick elements along dim by an integer array of the same number of axes: y[i, k] = x[i, index[i, k]] for dim=1."""
     index = np.asarray(_index_arrays(index))
-    if index.ndim != x.ndim:
-        raise ShapeError(f"gather: index of shape {index.shape} needs as many axes as x of shape {x.shape}")
+    _check_along("gather", x, dim, index)
     return getitem(x, index=_along(x.ndim, dim, index))
 
 
 def scatter_add(x, dim, index, src):
     """x with src added at the places that gather would read: y[i, index[i, k]] += src[i, k] for dim=1."""
     index = np.asarray(_index_arrays(index))
-    if index.shape != src.shape or index.ndim != x.ndim:
-        raise ShapeError(f"scatter_add: index {index.shape}, src {src.shape} and x {x.shape} do not fit together")
+    if index.shape != src.shape:
+        raise ShapeError(f"scatter_add: index {index.shape} and src {tuple(src.shape)} differ; expected the same shape")
+    _check_along("scatter_add", x, dim, index)
     return x + put_add(src, index=_along(x.ndim, dim, index), shape=x.shape)
 
 
 def take(x, index, dim=0):
     """Whole slices of x along dim, by an integer array of any shape. `take(weight, tokens)` is an embedding."""
     index = np.asarray(_index_arrays(index))
-    if index.dtype.kind not in "iu":
-        raise ShapeError(f"take: expected an integer index, got {index.dtype}")
-    if index.size and (index.min() < -x.shape[dim] or index.max() >= x.shape[dim]):
-        raise ShapeError(f"take: index from {index.min()} to {index.max()}, but axis {dim} has length {x.shape[dim]}")
-    return getitem(x, index=(slice(None),) * (dim % x.ndim) + (index,))
+    axis = axis_of("take", dim, x.shape)
+    _check_range("take", index, x.shape, axis)
+    return getitem(x, index=(slice(None),) * axis + (index,))

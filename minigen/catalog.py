@@ -1,0 +1,88 @@
+"""The catalogue: which lesson has which modules, recipes, notebook, tests and figures. Written down here and nowhere else.
+
+Tests hold it to the truth (tests/test_catalog.py): what it names exists, what exists it names, and the README's table
+of lessons is the one that `python -m minigen.catalog` prints.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One lesson.
+
+    number:    "05"
+    title:     as in the notebook's first line and in the README
+    topic:     a few words on what is in it
+    notebook:  the file's name in lessons/, or None while the lesson is not written
+    modules:   the source files that it explains, below minigen/
+    recipes:   the names of its recipes
+    """
+
+    number: str
+    title: str
+    topic: str
+    notebook: str | None = None
+    modules: tuple = ()
+    recipes: tuple = ()
+
+    @property
+    def exists(self):
+        """True if the lesson can be read."""
+        return self.notebook is not None
+
+    @property
+    def tests(self):
+        """The test file of each module, below tests/: tests mirror the source."""
+        return tuple(f"{folder}test_{file}" for folder, _, file in map(_split, self.modules))
+
+    @property
+    def figures(self):
+        """The pattern of its figures, below figures/."""
+        return f"{self.number}_*.png"
+
+
+LESSONS = (
+    Lesson("01", "Probability and likelihood", "what a generative model is; maximum likelihood"),
+    Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
+    Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
+    Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),
+    Lesson(
+        "05", "Variational autoencoders", "encoder, decoder, ELBO, reparameterisation, interpolation, blur",
+        notebook="05_variational_autoencoders.ipynb",
+        modules=("models/vae.py", "models/vqvae.py"),
+        recipes=("vae-digits", "vae-digits-categorical", "vae-glyphs"),
+    ),  # fmt: skip
+    Lesson("06", "Autoregressive images", "p(x) as a product of conditionals, pixel by pixel"),
+    Lesson("07", "Transformers and GPT", "self-attention, GPT, sampling, text and code"),
+    Lesson("08", "Generative adversarial networks", "minimax, instability, mode collapse"),
+    Lesson("09", "Style-based generators", "StyleGAN, editing by style"),
+    Lesson("10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it"),
+    Lesson("11", "Diffusion models", "forward noise, reverse denoising, the noise-prediction loss"),
+    Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
+    Lesson("13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion"),
+    Lesson("14", "Using and judging generative models", "augmentation, anomalies, diversity, deepfakes"),
+)
+
+
+def lesson(number):
+    """The Lesson with this number, "05" or 5."""
+    return LESSONS[int(number) - 1]
+
+
+def readme_table():
+    """The README's table of lessons, in Markdown: a lesson that can be read is a link."""
+    rows = ["| | Lesson | What is in it |", "|---|---|---|"]
+    for entry in LESSONS:
+        name = f"[{entry.title}](lessons/{entry.notebook})" if entry.exists else entry.title
+        rows.append(f"| {entry.number} | {name} | {entry.topic}{'' if entry.exists else ' *(planned)*'} |")
+    return "\n".join(rows)
+
+
+def _split(module):
+    folder, slash, file = module.rpartition("/")
+    return folder + slash, slash, file
+
+
+if __name__ == "__main__":
+    print(readme_table())

@@ -1,0 +1,206 @@
+"""The command line: `minigen list`, `minigen train vae-digits`, …; each command is one short function below.
+
+What minigen itself reports (MinigenError) comes as one message without a traceback, and the exit code 2; Ctrl-C ends
+with 130. Each command imports what it needs when it runs, so that `minigen --help` answers at once.
+"""
+
+import argparse
+import os
+import sys
+import warnings
+from pathlib import Path
+
+from minigen.errors import CommandError, MinigenError
+from minigen.version import __version__
+
+
+def main(arguments=None):
+    """Run one command; returns the exit code."""
+    options = parser().parse_args(arguments)
+    if not hasattr(options, "command"):
+        parser().print_help()
+        return 0
+    previous, warnings.showwarning = warnings.showwarning, _show_warning
+    try:
+        return options.command(options) or 0
+    except MinigenError as error:
+        if getattr(options, "debug", False):
+            raise
+        print(f"minigen: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("minigen: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `minigen list | head`: the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    finally:
+        warnings.showwarning = previous
+
+
+def parser():
+    """The parser of all commands."""
+    top = argparse.ArgumentParser(prog="minigen", description="Generative modelling, built from the first matrix "
+                                  "product up: models that train in minutes on a laptop, and the lessons about them.")
+    top.add_argument("--version", action="version", version=f"minigen {__version__}")
+    _debug(top)
+    commands = top.add_subparsers(metavar="COMMAND", title="commands")
+
+    def command(name, function, text):
+        sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+        sub.set_defaults(command=function)
+        _debug(sub)
+        return sub
+
+    command("list", list_recipes, "list the recipes: every result that can be trained here")
+
+    train = command("train", train_recipe, "train a recipe, evaluate it, draw samples, write DIR/result.json")
+    train.add_argument("recipe", metavar="RECIPE", help="a name from `minigen list`")
+    train.add_argument("--quick", action="store_true", help="the small size, for a first look")
+    train.add_argument("--seed", type=_whole(0), metavar="N", help="default: the recipe's own")
+    train.add_argument("--steps", type=_whole(1), metavar="N", help="another number of training steps")
+    train.add_argument("--out", type=Path, metavar="DIR", help="default: runs/RECIPE-seedN")
+    train.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
+    train.add_argument("--data", type=Path, metavar="PATH", help="a local copy that stands in for a download")
+
+    sample = command("sample", sample_run, "draw new samples from a trained run")
+    sample.add_argument("dir", type=Path, metavar="DIR", help="the run's folder")
+    sample.add_argument("--n", type=_whole(1), default=64, metavar="N", help="how many (default 64)")
+    sample.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default 0")
+    sample.add_argument("--out", type=Path, metavar="FILE", help="a .png; default DIR/sample-seedN.png")
+
+    demo = command("demo", run_demo, "train a small model of every family, in under five minutes")
+    demo.add_argument("--out", type=Path, metavar="DIR", help="default: runs/demo")
+
+    check = command("gradcheck", gradcheck, "check every gradient against finite differences, and print the table")
+    check.add_argument("names", nargs="*", metavar="NAME", help="operations or layers; default all")
+    check.add_argument("--json", action="store_true", help="print JSON")
+
+    lessons = command("lessons", open_lessons, "copy the lessons to a folder of your own and open JupyterLab there")
+    lessons.add_argument("folder", nargs="?", type=Path, default=Path("minigen-lessons"), metavar="DIR",
+                         help="default: minigen-lessons; what is in it already is never overwritten")
+    lessons.add_argument("--no-browser", action="store_true", help="start the server, print its address")
+    lessons.add_argument("--copy-only", action="store_true", help="only copy")
+
+    command("progress", show_progress, "show which exercises are done")
+
+    fetch = command("fetch", fetch_data, "download a data set into the cache, and check it")
+    fetch.add_argument("name", choices=("mnist", "fashion-mnist", "tiny-shakespeare"), metavar="NAME",
+                       help="mnist, fashion-mnist or tiny-shakespeare")
+    fetch.add_argument("--data", type=Path, metavar="PATH", help="check this local copy instead")
+    return top
+
+
+# -- the commands -----------------------------------------------------------------------------------------------------
+
+
+def list_recipes(options):
+    """A table: name, lesson, time allowed, what it is, and below each the number to compare with."""
+    from minigen import recipes
+
+    chosen = sorted(map(recipes.get, recipes.names()), key=lambda recipe: (recipe.lesson, recipe.name))
+    width = max([len("recipe"), *(len(recipe.name) for recipe in chosen)])
+    print(f"{'recipe':<{width}}  lesson  budget  what it is, and what to compare with")
+    for recipe in chosen:
+        print(f"{recipe.name:<{width}}  {recipe.lesson:<6}  {recipe.budget_seconds:>4.0f} s  {recipe.summary}")
+        print(f"{'':<{width}}                  {recipe.anchor}")
+
+
+def train_recipe(options):
+    """Train one recipe. Missing its band is a result, not an error: the exit code is 0 and result.json says so."""
+    from minigen import recipes
+
+    recipes.run(options.recipe, quick=options.quick, seed=options.seed, steps=options.steps, out=options.out,
+                resume=options.resume, data=options.data)
+
+
+def sample_run(options):
+    """Draw samples from a run into a picture."""
+    import numpy as np
+
+    from minigen import recipes
+
+    path = options.out or options.dir / f"sample-seed{options.seed}.png"
+    if path.suffix != ".png":
+        raise CommandError(f"--out {path}: expected a name that ends in .png")
+    experiment = recipes.load(options.dir)
+    try:
+        experiment.sample_picture(path, options.n, np.random.default_rng(options.seed))
+    except OSError as error:
+        raise CommandError(f"{path}: cannot be written ({error})") from error
+    print(path)
+
+
+def run_demo(options):
+    """Train one small model of each family."""
+    from minigen.recipes.demo import demo
+
+    demo(options.out)
+
+
+def gradcheck(options):
+    """The table of gradient checks; the exit code is not 0 if a row fails."""
+    from minigen import gradtable
+
+    return gradtable.main(options.names, options.json)
+
+
+def open_lessons(options):
+    """Copy the lessons, say what was done, open JupyterLab."""
+    from minigen import workspace
+
+    copied, kept, newer = workspace.copy_lessons(options.folder)
+    for name in copied:
+        print(f"copied  {options.folder / name}")
+    for name in kept:
+        note = ": there is a newer version; move yours away to get it" if name in newer else ""
+        print(f"yours   {options.folder / name}{note}")
+    return 0 if options.copy_only else workspace.open_lab(options.folder, browser=not options.no_browser)
+
+
+def show_progress(options):
+    """The table of exercises."""
+    from minigen.learn import progress
+
+    progress.print_summary()
+
+
+def fetch_data(options):
+    """Get one data set, or check a local copy, and say what it holds."""
+    from minigen.data import fetch
+    from minigen.data.cache import cache_dir
+
+    where = options.data or cache_dir()
+    if options.name == "tiny-shakespeare":
+        text = fetch.tiny_shakespeare(path=options.data)
+        print(f"tiny-shakespeare: {len(text):,} characters, {len(set(text))} distinct, in {where}")
+        return
+    load = fetch.mnist if options.name == "mnist" else fetch.fashion_mnist
+    images = load(path=options.data)
+    print(f"{options.name}: {len(images.train_images):,} training and {len(images.test_images):,} test images, "
+          f"in {where}")
+
+
+# -- helpers ----------------------------------------------------------------------------------------------------------
+
+
+def _debug(sub):
+    sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
+                     help="show the traceback of an error")
+
+
+def _whole(least):
+    def whole_number(text):
+        try:
+            value = int(text)
+        except ValueError:
+            value = least - 1
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
+        return value
+
+    return whole_number
+
+
+def _show_warning(message, category, filename, lineno, file=None, line=None):
+    print(f"minigen: warning: {message}", file=sys.stderr)

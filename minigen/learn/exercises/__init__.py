@@ -1,0 +1,1 @@
+"""One file per lesson, each with a list EXERCISES."""

@@ -1,0 +1,72 @@
+"""The catalogue and the repository say the same."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from minigen import catalog, recipes
+
+ROOT = Path(__file__).parents[1]
+WRITTEN = [lesson for lesson in catalog.LESSONS if lesson.exists]
+
+
+def test_there_are_fourteen_lessons_in_order():
+    assert [lesson.number for lesson in catalog.LESSONS] == [f"{number:02}" for number in range(1, 15)]
+    assert catalog.lesson(5) is catalog.lesson("05") is catalog.LESSONS[4]
+
+
+@pytest.mark.parametrize("lesson", WRITTEN, ids=lambda lesson: lesson.number)
+def test_what_the_catalogue_names_exists(lesson):
+    named = [f"lessons/{lesson.notebook}", *(f"minigen/{module}" for module in lesson.modules)]
+    named += [f"tests/{test}" for test in lesson.tests]
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+    assert list((ROOT / "figures").glob(lesson.figures)), f"figures/{lesson.figures} matches nothing"
+    assert [recipes.get(name).lesson for name in lesson.recipes] == [lesson.number] * len(lesson.recipes)
+
+
+@pytest.mark.parametrize("lesson", WRITTEN, ids=lambda lesson: lesson.number)
+def test_the_notebook_bears_the_lessons_number_and_title(lesson):
+    assert lesson.notebook.startswith(f"{lesson.number}_")
+    notebook = json.loads((ROOT / "lessons" / lesson.notebook).read_text(encoding="utf-8"))
+    first = "".join(notebook["cells"][0]["source"]).splitlines()[0]
+    assert first.startswith("# ") and lesson.title in first and lesson.number in first
+
+
+def test_a_lesson_that_is_not_written_names_nothing():
+    for lesson in catalog.LESSONS:
+        assert lesson.exists or not (lesson.modules or lesson.recipes)
+
+
+def test_every_model_is_in_the_catalogue_once():
+    files = {f"models/{path.name}" for path in (ROOT / "minigen/models").glob("*.py")} - {"models/__init__.py"}
+    named = [module for lesson in catalog.LESSONS for module in lesson.modules if module.startswith("models/")]
+    assert sorted(named) == sorted(files)
+
+
+def test_every_recipe_is_in_the_catalogue_once():
+    assert sorted(name for lesson in catalog.LESSONS for name in lesson.recipes) == recipes.names()
+
+
+def test_every_notebook_is_in_the_catalogue_once():
+    files = sorted(path.name for path in (ROOT / "lessons").glob("*.ipynb"))
+    assert [lesson.notebook for lesson in WRITTEN] == files
+
+
+def test_every_figure_belongs_to_a_lesson_that_exists():
+    numbers = {lesson.number for lesson in WRITTEN}
+    figures = [path.name for path in (ROOT / "figures").glob("[0-9]*.png")]
+    assert [name for name in figures if name.split("_")[0] not in numbers] == []
+
+
+def test_every_recipe_module_defines_its_recipe():
+    for name in recipes.names():
+        recipe = recipes.get(name)
+        assert recipe.name == name
+        assert recipe.summary and recipe.anchor and recipe.source and recipe.band and recipe.quick_band, name
+        assert recipe.budget_seconds > 0
+
+
+def test_the_readme_has_the_catalogues_table():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert catalog.readme_table() in readme, "paste what `python -m minigen.catalog` prints into README.md"
