@@ -23,12 +23,11 @@ from minigen.autograd import (
     primitive,
 )  # fmt: skip
 from minigen.autograd.gradcheck import gradcheck, gradgradcheck
-from minigen.autograd.gradcheck import gradcheck, gradgradcheck
 from minigen.ops import *  # noqa: F403
 from minigen.ops import __all__ as _operations
 from minigen.version import __version__
 
 
-def tensor(data, requires_grad=False, dtype=None):
+def tensor(data, requires_grad=False, dtype=None):  # noqa: F811
     """A Tensor holding a copy of `data` (PyTorch's name for the constructor)."""
     return Tensor(data, requires_grad=requires_grad, dtype=dtype)

@@ -1,4 +1,4 @@
-"""The catalogue: which lesson has which modules, recipes, notebook, tests and figures. Written down here and nowhere else.
+"""The catalogue: which lesson has which modules, recipes, notebook, tests and figures. It is written down only here.
 
 Tests hold it to the truth (tests/test_catalog.py): what it names exists, what exists it names, and the README's table
 of lessons is the one that `python -m minigen.catalog` prints.

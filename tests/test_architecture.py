@@ -19,9 +19,9 @@ PACKAGE = Path(minigen.__file__).parent
 LINES = 300
 
 # What each room (a file or folder of minigen/) may import from the others. All may import errors and version, and each
-# its own files, except that models do not import each other.
-BELOW_RECIPES = {"autograd", "kernels", "ops", "nn", "distributions", "likelihoods", "optim", "data", "models", "metrics",
-                 "viz", "train"}  # fmt: skip
+# its own files, except that models do not import each other. "minigen": what a learner writes, `import minigen as mg`.
+BELOW_RECIPES = {"autograd", "kernels", "ops", "nn", "distributions", "likelihoods", "optim", "data", "models",
+                 "metrics", "viz", "train"}  # fmt: skip
 ARROWS = {
     "errors": set(),
     "version": set(),
@@ -41,10 +41,10 @@ ARROWS = {
     "gradtable": {"autograd", "ops", "nn", "distributions", "likelihoods", "samples"},
     "recipes": BELOW_RECIPES,
     "catalog": set(),
-    "learn": BELOW_RECIPES | {"recipes", "catalog"},
+    "learn": BELOW_RECIPES | {"recipes", "catalog", "minigen"},
     "workspace": set(),
     "cli": {*BELOW_RECIPES, "recipes", "learn", "catalog", "gradtable", "workspace"},
-    "__init__": {"autograd", "ops", "nn"},
+    "__init__": {"autograd", "ops", "nn", "distributions", "likelihoods", "optim", "data"},
     "__main__": {"cli"},
 }
 # The few arrows between models: a hybrid may import the models that it joins.
@@ -108,9 +108,7 @@ def imported(name, node):
     if node.level:
         folder = ["minigen", *name.split("/")[:-1]]
         base = ".".join(folder[: len(folder) - node.level + 1] + ([node.module] if node.module else []))
-    if base == "minigen" or base.split(".")[0] != "minigen":
-        return [f"{base}.{alias.name}" for alias in node.names]
-    # `from minigen.models import vae` imports a module, `from minigen.models.vae import VAE` a name from it.
+    # `from minigen.models import vae` imports a module, `from minigen.models.vae import VAE` a name from one.
     return [f"{base}.{alias.name}" for alias in node.names]
 
 
@@ -118,7 +116,8 @@ def arrow_faults(name, room, target):
     """Faults of one import from inside the package; target is the path below minigen."""
     other = target[0] if target else ""
     if other not in ARROWS or other.startswith("__"):
-        yield f"imports {other or 'minigen'!r} from the top of the package; import it from where it is defined"
+        if "minigen" not in ARROWS[room]:
+            yield f"imports {other or 'minigen'!r} from the top of the package; import it from where it is defined"
     elif room == other == "models":
         mine, theirs = name.split("/")[1].removesuffix(".py"), target[1] if len(target) > 1 else "__init__"
         if mine not in ("__init__", theirs) and (mine, theirs) not in BETWEEN_MODELS:
@@ -172,7 +171,7 @@ def test_every_room_has_a_rule_and_every_rule_a_room():
 
 
 def test_the_arrows_have_no_circle():
-    order, left = [], {room: {arrow.split(".")[0] for arrow in arrows} for room, arrows in ARROWS.items()}
+    order, left = [], {room: {arrow.split(".")[0] for arrow in arrows} - {"minigen"} for room, arrows in ARROWS.items()}
     while left:
         free = sorted(room for room, arrows in left.items() if not arrows & set(left))
         assert free, f"a circle among {sorted(left)}"
@@ -210,14 +209,14 @@ PLANTS = {
     "a relative import": ("data/bad.py", "from ..train import fit", "data may not import train"),
     "an import in a function": ("models/bad.py", "def _f():\n    import minigen.viz", "models may not import viz"),
     "an import under a condition": ("nn/bad.py", "if True:\n    from minigen import optim", "nn may not import optim"),
-    "a model in a model": ("models/bad.py", "from minigen.models.vae import VAE", "do not import each other: models.vae"),
-    "a model beside a model": ("models/bad.py", "from minigen.models import vae", "do not import each other: models.vae"),
-    "more of a room than allowed": ("train/bad.py", "from minigen.data.digits import load", "train may not import data"),
+    "a model in a model": ("models/bad.py", "from minigen.models.vae import VAE", "import each other: models.vae"),
+    "a model by its room": ("models/bad.py", "from minigen.models import vae", "import each other: models.vae"),
+    "more than was allowed": ("train/bad.py", "from minigen.data.digits import load", "train may not import data"),
     "a name from the top": ("models/bad.py", "from minigen import Tensor", "imports 'Tensor' from the top"),
     "the whole package": ("models/bad.py", "import minigen as mg", "imports 'minigen' from the top"),
     "a room without a rule": ("helpers.py", "", "room 'helpers' has no rule"),
     "matplotlib": ("recipes/bad.py", "import matplotlib.pyplot as plt", "may not import matplotlib"),
-    "matplotlib in the wrong place": ("data/digits.py", "def _f():\n    import matplotlib", "may not import matplotlib"),
+    "matplotlib in other data": ("data/digits.py", "def _f():\n    import matplotlib", "may not import matplotlib"),
     "a lazy import at the top": ("data/fetch.py", "import pooch", "imports pooch at the top"),
     "torch": ("ops/bad.py", "def _f():\n    import torch", "may not import torch"),
     "scikit-learn": ("metrics/bad.py", "from sklearn.metrics import roc_auc_score", "may not import sklearn"),
@@ -226,7 +225,7 @@ PLANTS = {
     "a pickle that is allowed": ("data/bad.py", "import numpy as np\nnp.load('a', allow_pickle=True)", "only be False"),
     "a load that says nothing": ("data/bad.py", "import numpy as np\nnp.load('a.npz')", "without allow_pickle=False"),
     "a leftover": ("ops/bad.py", "x = 1  # TODO: more", "contains TODO"),
-    "a long file": ("ops/bad.py", "x = 1\n" * 300, "has 301 lines"),
+    "a long file": ("ops/bad.py", "x = 1\n" * 299 + "x = 1", "has 301 lines"),
     "a function without a docstring": ("ops/bad.py", "def f():\n    return 1", "f has no docstring"),
     "a class without a docstring": ("ops/bad.py", "class A:\n    x = 1", "A has no docstring"),
 }

@@ -185,9 +185,11 @@ def _moved(failure):
     a, n = failure.a, failure.n
     if not failure.complete or not failure.telling(n):
         return None
+    for count in range(1, n.ndim + 1):
+        for axes in itertools.combinations(range(n.ndim), count):
+            if failure.same(a, np.flip(n, axes)):
+                return f"reversed: analytic = numeric read backwards along axis {', '.join(map(str, axes))}"
     for axis in range(n.ndim):
-        if failure.same(a, np.flip(n, axis)):
-            return f"reversed: analytic = numeric read backwards along axis {axis}"
         for by in (1, -1):
             if failure.same(a, np.roll(n, by, axis)):
                 return _shift_text(axis, by)

@@ -111,26 +111,26 @@ def caption(character, family, weight, slant, size, position):
     return f"{article} {' '.join(words)} {CHARACTERS[character]}, {SIZES[size]}, {POSITIONS[position]}"
 
 
-def load(n, *, size=28, seed=0, characters=CHARACTERS):
-    """The first n glyphs of the endless sequence that `seed` names: load(10) begins load(20).
+def load(n, *, size=28, seed=0, **choice):
+    """The first n glyphs of the endless sequence that `seed` names: load(10) begins load(20). Choices as in `sample`.
 
     Shapes:   images (n, 1, size, size) uint8; attributes (n,)
     Raises:   ShapeError for a size other than 28 or 16; DataError for a character not among CHARACTERS.
     """
-    return sample(n, size=size, rng=np.random.default_rng(seed), characters=characters)
+    return sample(n, size=size, rng=np.random.default_rng(seed), **choice)
 
 
-def sample(n, *, rng, size=28, characters=CHARACTERS):
+def sample(n, *, rng, size=28, characters=CHARACTERS, sizes=SIZES, positions=POSITIONS):
     """n random glyphs with their attributes.
 
-    Character, family, weight, slant, size and position are uniform and independent; the typeface is uniform
-    among those that have the family, weight and slant. Size varies by ± 5 % within its class, position by
+    Character, family, weight, slant, size and position are uniform over those listed and independent; the typeface
+    is uniform among those that have the family, weight and slant. Size varies by ± 5 % within its class, position by
     ± 8 % of the free space. A glyph too wide or tall for the image at its size is shrunk to fit.
 
     Shapes:   images (n, 1, size, size) uint8; attributes (n,)
     Raises:   ShapeError for a size other than 28 or 16; DataError for a character not among CHARACTERS.
     """
-    heights, allowed = _capital_heights(size), _character_indices(characters)
+    heights, allowed = _capital_heights(size), _listed("characters", characters, CHARACTERS)
     # One row of draws per glyph, so that a longer sequence begins with the shorter one.
     draws = rng.random((n, 10))
 
@@ -139,7 +139,8 @@ def sample(n, *, rng, size=28, characters=CHARACTERS):
 
     character = allowed[pick(0, len(allowed))]
     family, weight, slant = pick(1, len(FAMILIES)), pick(2, len(WEIGHTS)), pick(3, len(SLANTS))
-    size_class, position = pick(4, len(SIZES)), pick(5, len(POSITIONS))
+    size_class = _listed("sizes", sizes, SIZES)[pick(4, len(sizes))]
+    position = _listed("positions", positions, POSITIONS)[pick(5, len(positions))]
     style = (family * len(WEIGHTS) + weight) * len(SLANTS) + slant
     font = FONTS_OF_STYLE[style, pick(6, FONT_COUNTS[style])]
     capital = heights[size_class] * (1 + SIZE_JITTER * (2 * draws[:, 7] - 1))
@@ -154,7 +155,7 @@ def load_clean(*, size=28, characters=CHARACTERS):
 
     Shapes:   images (B, 1, size, size) uint8, B = fonts · characters; attributes (B,)
     """
-    heights, allowed = _capital_heights(size), _character_indices(characters)
+    heights, allowed = _capital_heights(size), _listed("characters", characters, CHARACTERS)
     font, character = np.repeat(np.arange(len(FONTS)), len(allowed)), np.tile(allowed, len(FONTS))
     count = len(font)
     return _glyphs(size, character, font, np.full(count, heights[2]), np.full((count, 2), 0.5),
@@ -294,7 +295,8 @@ def _capital_heights(size):
     return np.array(CAPITAL_HEIGHTS[size])
 
 
-def _character_indices(characters):
-    if not characters or not set(characters) <= set(CHARACTERS):
-        raise DataError(f"glyphs: characters {characters!r}; expected some of {CHARACTERS}")
-    return np.array([CHARACTERS.index(character) for character in characters], dtype=np.int64)
+def _listed(kind, chosen, known):
+    """The places of the chosen words, or characters, in their vocabulary."""
+    if not chosen or set(chosen) - set(known):
+        raise DataError(f"glyphs: {kind} {chosen!r}; expected some of {known}")
+    return np.array([known.index(word) for word in chosen], dtype=np.int64)

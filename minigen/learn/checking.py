@@ -69,7 +69,7 @@ def mark(item, function):
     """The Mark of a function as answer to an exercise (or its id). Prints nothing, remembers nothing."""
     item = exercise(item) if isinstance(item, str) else item
     if not callable(function):
-        return Mark(WRONG, f"check wants your function itself, not {type(function).__name__}: pass it without brackets.")
+        return Mark(WRONG, f"check wants your function, not {type(function).__name__}: pass it without brackets.")
     if is_stub(function):
         return Mark(NOT_YET, "the body is still `...`.")
     try:
@@ -96,7 +96,7 @@ def _compare(item, function):
     cases = item.cases(np.random.default_rng(5))
     call = _with_tensors if item.tensors else _kind_that_works(observe, function, cases[0])
     answers = []
-    for number, case in enumerate(cases, 1):
+    for case in cases:
         wanted = _named(observe(item.reference, *_as_tensors(case) if item.tensors else copy.deepcopy(case)))
         given = copy.deepcopy(case)
         answers.append((case, _named(call(observe, function, given)), wanted))
@@ -111,11 +111,13 @@ def _compare(item, function):
             tried = call is _with_tensors or _takes_tensors(function, cases[0])
             if tried:
                 _check_gradient(function, cases)
-            right += ", and so does the gradient" if tried else " (on arrays; use mg.exp and the like to train with it)"
+            right += ", and so does the gradient" if tried else (
+                " (your function takes arrays only: with mg.exp in place of np.exp it could also train)"
+            )
         except GradcheckError as error:
             reason = str(error).split("\n")[0]
-            return Mark(WRONG, "The values are right, but the gradient is not: did you use .data, .detach() or NumPy on "
-                               f"the way, which cuts the graph?\n  {reason}")
+            return Mark(WRONG, "The values are right, but the gradient is not: did you use .data, .detach() or NumPy "
+                               f"on the way, which cuts the graph?\n  {reason}")
     return Mark(DONE, f"{right}. {item.afterword}".rstrip())
 
 
@@ -189,10 +191,10 @@ def _check_gradient(function, cases):
 
 
 def _named(result):
-    """What came back as a dict from name to array; the name "" for a single value, None for no array at all."""
+    """What came back as a dict from name to array; the name "" for a single value, None for no numbers at all."""
     if isinstance(result, dict):
         return {name: _array(value) for name, value in result.items()}
-    if isinstance(result, tuple | list):
+    if isinstance(result, tuple):
         return {f"result {index}": _array(value) for index, value in enumerate(result)}
     return {"": _array(result)}
 
@@ -200,12 +202,13 @@ def _named(result):
 def _array(value):
     if isinstance(value, Tensor):
         return value.data
-    if value is None:
-        return None
+    if isinstance(value, list):
+        value = [_array(part) for part in value]
     try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        return None
+        array = np.asarray(value)
+    except ValueError:
+        return None  # a ragged list
+    return array.astype(np.float64) if array.dtype.kind in "biuf" else None
 
 
 def _same_arguments(given, case):
@@ -268,9 +271,8 @@ def _agrees(item, mistake, case, answer):
 
 
 def _describe(case):
-    parts = [f"an array {value.shape}" if isinstance(value, np.ndarray) else
-             "a random generator" if isinstance(value, np.random.Generator) else repr(value) for value in case]  # fmt: skip
-    return ", ".join(parts)
+    names = {np.ndarray: lambda value: f"an array {value.shape}", np.random.Generator: lambda _: "a random generator"}
+    return ", ".join(names.get(type(value), repr)(value) for value in case)
 
 
 def _kindly(error, function):

@@ -60,15 +60,15 @@ def _look_over(model):
                         "return VAE(encoder, decoder, likelihood, latent).")
     size = model.num_parameters()
     if size > LARGEST:
-        raise WrongForm(f"Your model has {size:,} parameters; at most {LARGEST:,} are allowed, so that checking it takes "
-                        "seconds. Make it narrower.")
+        raise WrongForm(f"Your model has {size:,} parameters; at most {LARGEST:,} are allowed, so that checking it "
+                        "takes seconds. Make it narrower.")
     if model.beta != 1:
         raise WrongForm(f"beta is {model.beta:g}. You may train with another β, but then this is no longer the bound "
                         "on log p(x) that gets compared: leave it at 1.")
     values = getattr(model.likelihood, "values", None)
     if values != digits.LEVELS:
-        raise WrongForm(f"{type(model.likelihood).__name__} does not give probabilities of {digits.LEVELS} grey levels, "
-                        "so its nats cannot be compared: take Categorical, DiscretizedLogistic or its mixture, with "
+        raise WrongForm(f"{type(model.likelihood).__name__} does not give probabilities of {digits.LEVELS} grey levels "
+                        "0 to 16, so its nats cannot be compared: take Categorical, DiscretizedLogistic or its mixture, with "
                         f"values={digits.LEVELS}.")
 
 

@@ -81,7 +81,8 @@ def _parse(text):
 
 def _free_name():
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    names = (path().with_name(f"progress.damaged-{stamp}{suffix}.json") for suffix in ("", *map("-{}".format, range(99))))
+    suffixes = ("", *(f"-{number}" for number in range(1, 100)))
+    names = (path().with_name(f"progress.damaged-{stamp}{suffix}.json") for suffix in suffixes)
     return next(name for name in names if not name.exists())
 
 

@@ -18,4 +18,8 @@ _UNTOUCHED = {_template(body) for body in ("...", "'''doc'''\n    ...", "'''doc'
 
 def is_stub(function):
     """True if the body of a Python function does nothing at all."""
-    return isinstance(function, types.FunctionType) and function.__code__.co_code in _UNTOUCHED
+    if not isinstance(function, types.FunctionType):
+        return False
+    code = function.__code__
+    # `return 1` has the same instructions, but a constant besides None and the docstring.
+    return code.co_code in _UNTOUCHED and set(code.co_consts) <= {None, function.__doc__}

@@ -5,9 +5,9 @@ score, a tie counting one half:
 
     AUROC = P(s⁺ > s⁻) + ½ P(s⁺ = s⁻).                                                                     (M.2)
 
-1 is perfect, ½ is guessing. It depends on the order of the scores only. Counting all n₊ n₋ pairs is slow; ranks do it in
-one sort. Let r_i be the rank of example i among all, tied examples sharing the mean of their ranks. A positive example
-of rank r beats r − 1 others (ties half), of which the positives among themselves account for n₊(n₊ − 1)/2 in total:
+1 is perfect, ½ is guessing. It depends on the order of the scores only. Counting all n₊ n₋ pairs is slow; ranks do it
+in one sort. Let r_i be the rank of example i among all, tied examples sharing the mean of their ranks. A positive
+example of rank r beats r − 1 others (ties half), of which the positives among themselves account for n₊(n₊ − 1)/2:
 
     AUROC = ( Σ_{i positive} r_i − n₊(n₊ + 1)/2 ) / (n₊ n₋).                                                (M.3)
 

@@ -136,6 +136,8 @@ def col2im(columns, shape, kernel, stride, padding, dilation):
 
 def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
     """im2col under PyTorch's name and argument order."""
+    if x.ndim != 4:
+        raise ShapeError(f"unfold: expected an image (B, C, H, W), got shape {tuple(x.shape)}")
     return im2col(x, _pair(kernel_size), _pair(stride), _pair(padding), _pair(dilation))
 
 

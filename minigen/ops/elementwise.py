@@ -139,13 +139,14 @@ def tanh(x):
 @primitive(x=lambda g, y: g * y * (1.0 - y))
 def sigmoid(x):
     """1 / (1 + e⁻ˣ), from 0 to 1; never overflows."""
-    return special.expit(x)
+    e = np.exp(-np.abs(x))  # eˣ or e⁻ˣ, whichever is below 1
+    return np.where(x >= 0, 1, e) / (1 + e)
 
 
 @primitive(x=lambda g, x: g * sigmoid(x))
 def softplus(x):
     """log(1 + eˣ): a smooth relu, and −log of sigmoid(−x)."""
-    return np.logaddexp(x, x.dtype.type(0) if hasattr(x, "dtype") else 0.0)
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
 
 
 @primitive(x=lambda g, y: g * (y > 0))
@@ -169,7 +170,8 @@ def elu(x, alpha=1.0):
 @primitive(x=lambda g, x: g * _silu_slope(x, sigmoid(x)))
 def silu(x):
     """x · sigmoid(x), also called swish.  Source: Elfwing et al. 2017, arXiv:1702.03118."""
-    return x * special.expit(x)
+    e = np.exp(-np.abs(x))
+    return x * np.where(x >= 0, 1, e) / (1 + e)
 
 
 def _silu_slope(x, s):

@@ -56,7 +56,7 @@ class Recipe:
     takes_data: bool = False
 
     def __post_init__(self):
-        for metric, (low, high) in (self.band | self.quick_band).items():
+        for metric, (low, high) in (*self.band.items(), *self.quick_band.items()):
             if low is not None and high is not None and low > high:
                 raise RecipeError(f"recipe {self.name}: the band of {metric} is ({low}, {high}); expected low ≤ high")
 

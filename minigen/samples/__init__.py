@@ -44,7 +44,7 @@ def discover():
             found[name] = "function"
     for name, op in OPS.items():
         found.setdefault(name, kind_of(op))
-    found |= {name: "layer" for name in layers()}
+    found |= {name: "layer" for name in layer_classes()}
     found |= {name: "distribution" for name in distribution_methods()}
     return found
 
@@ -62,7 +62,7 @@ def public_functions():
     return own | {name: f for name, f in callables.items() if not any(f is g for g in own.values())}
 
 
-def layers():
+def layer_classes():
     """The classes of minigen.nn that compute something."""
     classes = {name: c for name, c in vars(nn).items() if inspect.isclass(c) and issubclass(c, nn.Module)}
     return {name: c for name, c in classes.items() if c.forward is not nn.Module.forward}
@@ -77,7 +77,7 @@ def distribution_methods():
     for family in vars(distributions).values():
         if inspect.isclass(family) and issubclass(family, base) and family is not base:
             for method in METHODS:
-                if getattr(family, method) is not getattr(base, method) and (family.__name__, method) not in UNCLOSED:
+                if getattr(family, method) is not getattr(base, method):
                     yield f"{family.__name__}.{method}"
     for p, q in distributions.kl._CLOSED_FORMS:
         yield f"kl({p.__name__}, {q.__name__})"
@@ -94,7 +94,3 @@ def samples(name):
         if name in table:
             return table[name](np.random.default_rng(list(name.encode())))
     return []
-
-
-# Overridden only to say why there is none.
-UNCLOSED = set()

@@ -87,20 +87,26 @@ def _entry(family, method):
 
 def _kl(p, q):
     def make(rng):
-        d = Draws(rng)
-        build_p, of_p, _ = FAMILIES[p](d)
-        build_q, of_q, _ = FAMILIES[q](d)
-        if p == q == "Uniform":
-            of_q = [of_p[0] - 1, of_p[1] + 1]  # KL is finite only if the second interval holds the first
-        count = len(of_p)
-        return [Sample(lambda *t: D.kl_divergence(build_p(*t[:count]), build_q(*t[count:])), (*of_p, *of_q))]
+        return [_kl_sample(p, q, Draws(rng)) for _ in range(2)]
 
     return make
 
 
+def _kl_sample(p, q, d):
+    build_p, of_p, _ = FAMILIES[p](d)
+    build_q, of_q, _ = FAMILIES[q](d)
+    if p == q == "Uniform":
+        of_q = [of_p[0] - 1, of_p[1] + 1]  # KL is finite only if the second interval holds the first
+    count = len(of_p)
+    return Sample(lambda *t: D.kl_divergence(build_p(*t[:count]), build_q(*t[count:])), (*of_p, *of_q))
+
+
 def _standard_normal(rng):
     d = Draws(rng)
-    return [Sample(D.kl_standard_normal, (d.normal(3, 4), d.normal(3, 4))), Sample(D.kl_standard_normal, (d.normal(2), d.normal(2)))]
+    return [
+        Sample(D.kl_standard_normal, (d.normal(3, 4), d.normal(3, 4))),
+        Sample(D.kl_standard_normal, (d.normal(2), d.normal(2))),
+    ]
 
 
 PROBABILITY = {f"{family}.{method}": _entry(family, method) for family in FAMILIES for method in (

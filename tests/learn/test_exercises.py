@@ -11,7 +11,6 @@ from minigen.learn.checking import DONE, NOT_YET
 from minigen.learn.checking import WRONG as FAILED
 
 
-
 def _wrong_answers():
     """The WRONG of every file in wrong_answers/: a dict from exercise id to pairs (function, phrase)."""
     together = {}

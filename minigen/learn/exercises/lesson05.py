@@ -10,6 +10,7 @@ from minigen.learn.judges import better_digits
 from minigen.metrics.likelihood import log_mean_exp
 from minigen.metrics.ranking import auroc, ranks
 from minigen.models.vae import VAE, reparameterise
+from minigen.recipes import vae_digits
 
 # -- 05.1 reparameterisation ------------------------------------------------------------------------------------------
 
@@ -86,10 +87,10 @@ REPARAMETERISE = Exercise(
                 lambda m, s, rng: m + mg.exp(0.5 * s) * _noise(m, rng, (m.shape[0], 1))),
         Mistake("Your noise does not come from the rng given, so no run can be repeated.",
                 lambda m, s, rng: m + mg.exp(0.5 * s) * np.random.default_rng().standard_normal(m.shape)),
-        Mistake("Your noise is the same in every call: use the rng as it is given, do not make a new one with a fixed "
-                "seed.", lambda m, s, rng: m + mg.exp(0.5 * s) * np.random.default_rng(0).standard_normal(m.shape)),
-        Mistake("The numbers are right but no gradient reaches mean and log_var: somewhere you used .data, or let NumPy "
-                "draw N(mean, σ²) for you. That is the one thing this exercise is about.",
+        Mistake("Your noise is the same in every call: use the rng as it is given, do not make a new one with a "
+                "fixed seed.", lambda m, s, rng: m + mg.exp(0.5 * s) * np.random.default_rng(0).standard_normal(m.shape)),
+        Mistake("The numbers are right but no gradient reaches mean and log_var: somewhere you used .data, or let "
+                "NumPy draw N(mean, σ²) for you. That is the one thing this exercise is about.",
                 lambda m, s, rng: Tensor(m.data + np.exp(0.5 * s.data) * _noise(m, rng))),
         Mistake("The gradient reaches mean but not log_var: the scale was computed outside the graph.",
                 lambda m, s, rng: m + np.exp(0.5 * s.data) * _noise(m, rng)),
@@ -175,8 +176,8 @@ IMPORTANCE = Exercise(
                 lambda v: np.mean(log_mean_exp(v))),
         Mistake("You averaged over everything; each example has its own bound, so average over axis 0.",
                 lambda v: log_mean_exp(v.reshape(-1))),
-        Mistake("Right formula, but e^(−1500) is 0 and e^1200 is inf in floating point. Take the largest log weight out "
-                "of the exponential first, and add it back outside.", lambda v: np.log(np.mean(np.exp(v), axis=0))),
+        Mistake("Right formula, but e^(−1500) is 0 and e^1200 is inf in floating point. Take the largest log weight "
+                "out of the exponential first, and add it back outside.", lambda v: np.log(np.mean(np.exp(v), axis=0))),
         Mistake("That is the largest log weight; a useful lower estimate, but the average is wanted.",
                 lambda v: np.max(v, axis=0)),
         Mistake("You took the average of the weights but not its logarithm.", lambda v: np.exp(log_mean_exp(v))),
@@ -193,9 +194,10 @@ IMPORTANCE = Exercise(
 def ppca(x, latent):
     """The maximum-likelihood linear-Gaussian model x = W z + m + noise: what the best linear VAE must equal.
 
-    Equation: σ² = mean of the D − L smallest eigenvalues of the covariance;  W = U_L (Λ_L − σ² I)^½  [lesson 05, (5.11)]
+    Equation: σ² = mean of the D − L smallest eigenvalues of the covariance;  W = U_L (Λ_L − σ² I)^½
+                                                                                        [lesson 05, eq. 5.11]
     Shapes:   x (B, D) → W (D, L), σ² a number
-    Source:   Tipping & Bishop 1999, doi 10.1111/1467-9868.00196.  Differs: the rotation of W is fixed to the identity.
+    Source:   Tipping & Bishop 1999, doi 10.1111/1467-9868.00196.  Differs: W's rotation is fixed to the identity.
     """
     centred = x - x.mean(axis=0)
     eigenvalues, vectors = np.linalg.eigh(centred.T @ centred / len(x))  # ascending
@@ -219,10 +221,10 @@ def _ppca_with(x, latent, *, centre=True, count=None, keep=None, variance=None, 
 def _up_to_rotation(function, x, latent):
     result = function(x, latent)
     if not isinstance(result, tuple | list) or len(result) != 2:
-        raise WrongForm(f"It returned {type(result).__name__}, wanted two things: W, shape (D, L), and the variance σ².")
+        raise WrongForm(f"It returned {type(result).__name__}, wanted two things: W (D, L) and the variance σ².")
     weight, variance = (np.asarray(getattr(part, "data", part), dtype=np.float64) for part in result)
     if weight.shape != (x.shape[1], latent):
-        raise WrongForm(f"W has shape {weight.shape}, wanted (D, L) = {(x.shape[1], latent)}: one column for each code.")
+        raise WrongForm(f"W has shape {weight.shape}, wanted {(x.shape[1], latent)}: one column for each code.")
     return {"σ²": variance, "W Wᵀ (which no rotation of the codes changes)": weight @ weight.T}
 
 
@@ -244,17 +246,18 @@ LINEAR = Exercise(
         "Column j of W is the j-th kept eigenvector times √(its eigenvalue − σ²).",
     ),
     mistakes=(
-        Mistake("np.linalg.eigh sorts its eigenvalues ascending: you kept the smallest L directions, and the largest are "
-                "the last.", lambda x, n: _ppca_with(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean())),
-        Mistake("np.linalg.eigh sorts its eigenvalues ascending: you kept the smallest L directions, and the largest are "
-                "the last.", lambda x, n: _ppca_with(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean(),
+        Mistake("np.linalg.eigh sorts its eigenvalues ascending: you kept the smallest L directions, and the largest "
+                "are the last.", lambda x, n: _ppca_with(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean())),
+        Mistake("np.linalg.eigh sorts its eigenvalues ascending: you kept the smallest L directions, and the largest "
+                "are the last.", lambda x, n: _ppca_with(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean(),
                                                       subtract=False)),
         Mistake("You did not subtract the mean of x first.", lambda x, n: _ppca_with(x, n, centre=False)),
         Mistake("W is too long: the noise already explains σ² in every direction, so scale by √(λ − σ²), not √λ.",
                 lambda x, n: _ppca_with(x, n, subtract=False)),
         Mistake("You scaled the eigenvectors by λ − σ²; it is the square root, since W enters the covariance twice.",
                 lambda x, n: _ppca_with(x, n, root=False)),
-        Mistake("You divided by n − 1; maximum likelihood divides by n.", lambda x, n: _ppca_with(x, n, count=len(x) - 1)),
+        Mistake("You divided by n − 1; maximum likelihood divides by n.",
+                lambda x, n: _ppca_with(x, n, count=len(x) - 1)),
         Mistake("σ² is the mean of the eigenvalues that were left out; you summed them.",
                 lambda x, n: _ppca_with(x, n, variance=lambda v: v[:-n].sum())),
         Mistake("σ² is the mean over the D − L eigenvalues left out; you averaged over all D.",
@@ -331,7 +334,7 @@ OPEN = Exercise(
     title="Open: a better VAE for digits",
     signature="my_vae(rng)",
     judge=better_digits,
-    solution=(),
+    solution=(vae_digits.Experiment.make_model,),
     hints=(
         "Which likelihood says that 7 is nearer to 8 than to 15? Read minigen/likelihoods.py.",
         "With 1,000 training digits a large network learns them by heart: compare training and validation bounds. "
