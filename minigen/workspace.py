@@ -68,8 +68,8 @@ def open_lab(folder, *, browser=True):
     Raises:  CommandError if JupyterLab is not installed.
     """
     if importlib.util.find_spec("jupyterlab") is None:
-        raise CommandError(f'JupyterLab is not installed: {sys.executable} -m pip install "minigen[lessons]" (or '
-                           f"jupyterlab ipywidgets). The lessons are in {folder}; any notebook editor opens them.")
+        raise CommandError(f"JupyterLab is not installed: {sys.executable} -m pip install jupyterlab ipywidgets. "
+                           f"The lessons are in {folder}; any notebook editor opens them.")
     command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={Path(folder).resolve()}"]
     with subprocess.Popen(command + ([] if browser else ["--no-browser"])) as process:
         while True:

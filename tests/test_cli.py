@@ -389,7 +389,7 @@ def test_without_jupyterlab_the_command_to_install_it_is_told(run, source, monke
     monkeypatch.setattr(workspace.importlib.util, "find_spec", lambda name: None)
     code, out, err = run("lessons")
     assert code == 2 and out.count("copied") == 2
-    assert f'{sys.executable} -m pip install "minigen[lessons]"' in err
+    assert f"{sys.executable} -m pip install jupyterlab ipywidgets" in err
 
 
 def test_jupyterlab_is_started_in_the_copy(run, tmp_path, source, monkeypatch):

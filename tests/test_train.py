@@ -244,6 +244,16 @@ def test_only_the_chosen_entries_go_back_to_the_best():
     assert (walk.weight.data[0], other.weight.data[0]) == (3, 2)
 
 
+def test_the_best_is_a_copy_even_if_a_state_dict_hands_out_its_own_arrays():
+    class Careless(Walk):
+        def state_dict(self):
+            return {"weight": self.weight._data}
+
+    walk = Careless()
+    validated(walk, [5, 3, 4])
+    assert walk.weight.data[0] == 2
+
+
 @pytest.mark.parametrize(("settings", "message"), [
     ({"validate": lambda: 0.0}, "validate_every is 0"),
     ({"patience": 3}, "patience is given"),

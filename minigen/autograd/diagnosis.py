@@ -11,46 +11,9 @@ import math
 
 import numpy as np
 
-CLOSE = 1e-5  # two gradients are "the same" within this part of the largest element
+from minigen.autograd.failure import CLOSE
+
 STEP_AT_KINK = 1e-6  # one-sided slopes of a smooth function differ by about this much; at a kink by its whole angle
-
-
-class Failure:
-    """What is known about a failed check. Elements that were not differenced are NaN in `numeric`."""
-
-    def __init__(self, subject, x, analytic, numeric, step):
-        self.subject, self.x, self.step = subject, x, step
-        self.known = ~np.isnan(numeric)
-        self.complete = bool(self.known.all())
-        self.a, self.n = analytic, np.where(self.known, numeric, analytic)
-        self.size = max(np.abs(self.n).max(initial=0.0), np.abs(self.a).max(initial=0.0), 1e-300)
-        self.wrong = np.abs(self.a - self.n) > CLOSE * self.size
-        self.worst = tuple(int(i) for i in np.unravel_index(np.argmax(np.abs(self.a - self.n)), self.n.shape))
-        self.zero = np.abs(self.n) <= CLOSE * self.size
-
-    def numeric(self):
-        """The numeric gradient once more, for a changed function."""
-        n = np.empty(self.x.shape)
-        for place in np.ndindex(self.x.shape):
-            n[place] = self.slope(place)
-        return n
-
-    def slope(self, place):
-        """The numeric derivative of ⟨v, f⟩ for one element of x."""
-        return sum(float(s.sum()) for s in self.slopes(place))
-
-    def slopes(self, place):
-        """The same, for each element of each output."""
-        one = np.zeros(self.x.shape)
-        one[place] = 1.0
-        return self.subject.slopes(self.x, one, self.step)
-
-    def same(self, p, q):
-        return p.shape == q.shape and bool((np.abs(p - q) <= CLOSE * self.size).all())
-
-    def telling(self, p):
-        """Whether p has at least two different elements, so that an agreement with it is no accident."""
-        return p.size > 1 and np.ptp(p) > 100 * CLOSE * self.size
 
 
 def diagnose(failure):
@@ -204,7 +167,8 @@ def _moved(failure):
 
 
 def _shift_text(axis, by):
-    return f"shifted by one along axis {axis} ({'forwards' if by > 0 else 'backwards'}): an index or padding is off by one"
+    way = "forwards" if by > 0 else "backwards"
+    return f"shifted by one along axis {axis} ({way}): an index or padding is off by one"
 
 
 def _mask(failure):
@@ -296,7 +260,10 @@ def _pointwise(failure):
         if y.shape == x.shape:
             names["the output"] = y
     for name, z in names.items():
-        for power, text in ((1, "{} too many: analytic = numeric × {}"), (-1, "{} is missing: analytic = numeric / {}")):
+        for power, text in (
+            (1, "{} too many: analytic = numeric × {}"),
+            (-1, "{} is missing: analytic = numeric / {}"),
+        ):
             with np.errstate(all="ignore"):
                 expected = failure.n * z**power
             if np.isfinite(expected[good]).all() and failure.same(failure.a[good], expected[good]):

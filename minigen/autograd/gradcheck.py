@@ -30,7 +30,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from minigen.autograd.diagnosis import Failure, diagnose, diagnose_shapes
+from minigen.autograd.diagnosis import diagnose, diagnose_shapes
+from minigen.autograd.failure import Failure
 from minigen.autograd.graph import grad
 from minigen.autograd.tensor import Tensor, constant
 from minigen.errors import GradcheckError, MinigenError
@@ -71,8 +72,9 @@ def gradcheck(f, inputs, *, parameters=None, eps=1e-3, rtol=1e-6, rng=None):
 def gradgradcheck(f, inputs, *, parameters=None, eps=1e-3, rtol=1e-6, rng=None):
     """Check the first and the second derivatives of f; returns the errors of the second.
 
-    Arguments as for `gradcheck`. The gradient's own derivatives are checked with respect to the inputs, the parameters and the incoming
-    gradients. It must also be the same number with create_graph as without: fused kernels are held to definitions.
+    Arguments as for `gradcheck`. The gradient's own derivatives are checked with respect to the inputs, the parameters
+    and the incoming gradients. It must also be the same with create_graph as without it: fused kernels are held to
+    their definitions.
     """
     first = _Subject("gradgradcheck", f, inputs, parameters, rng)
     try:
@@ -218,7 +220,8 @@ def _check(subject, eps, rtol):
     except (MinigenError, ValueError, IndexError, TypeError) as error:
         if isinstance(error, GradcheckError):
             raise
-        raise GradcheckError(f"{subject.name}: the gradient could not be computed: {error}{diagnose_shapes(error)}") from error
+        why = f"{error}{diagnose_shapes(error)}"
+        raise GradcheckError(f"{subject.name}: the gradient could not be computed: {why}") from error
     values = subject.values()
     if subject.order == 2:
         _check_both_paths(subject, values)

@@ -27,11 +27,15 @@ SHA256 = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 
 
 class Digits(NamedTuple):
+    """Pictures of whole levels 0 … 16 and the digits that they show."""
+
     images: np.ndarray
     labels: np.ndarray
 
 
 class Splits(NamedTuple):
+    """The three parts of the protocol."""
+
     train: Digits
     validation: Digits
     test: Digits

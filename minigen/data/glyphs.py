@@ -20,6 +20,7 @@ import importlib.metadata
 import warnings
 import zipfile
 import zlib
+from collections import namedtuple
 from typing import NamedTuple
 
 import numpy as np
@@ -37,15 +38,7 @@ POSITIONS = ("top left", "top", "top right",
              "left", "centre", "right",
              "bottom left", "bottom", "bottom right")
 
-
-class Font(NamedTuple):
-    file: str
-    family: int
-    typeface: int
-    weight: int
-    slant: int
-
-
+Font = namedtuple("Font", "file family typeface weight slant")
 FONTS = (
     Font("DejaVuSans.ttf", 0, 0, 0, 0),
     Font("DejaVuSans-Oblique.ttf", 0, 0, 0, 1),
@@ -199,10 +192,8 @@ def render(size, mask, capital, place):
     return images
 
 
-class Tables(NamedTuple):
-    values: np.ndarray                           # the summed-area tables one after the other, flat
-    start: np.ndarray                            # where each begins
-    shape: np.ndarray                            # (masks, 2) height and width of each mask
+# The summed-area tables one after the other, flat; where each begins; (masks, 2) height and width of each mask.
+Tables = namedtuple("Tables", "values start shape")
 
 
 @functools.lru_cache(maxsize=1)

@@ -15,9 +15,12 @@ TO_BEAT = 98.0  # nats; free grey levels (Categorical) stay above it in 500 step
 UNIFORM = digits.PIXELS * np.log(digits.LEVELS)
 
 
-def train_digits(model, *, rng, steps=STEPS, lr=2e-3):
-    """The open exercise's training: Adam, 500 batches of 100 training digits, the rate falling along a cosine."""
-    images = digits.splits().train.images
+def train_digits(model, *, rng, steps=STEPS, lr=2e-3, images=None):
+    """Train a VAE for a moment: Adam, batches of 100, the rate falling along a cosine. Returns the model, in eval mode.
+
+    images:   what to train on, by default the 1,000 training digits.   Shapes: (B, 64)
+    """
+    images = digits.splits().train.images if images is None else images
     batches = Batches(images, BATCH, rng=rng)
     optimizer = Adam(model.parameters(), lr=lr)
     schedule = Schedule(optimizer, cosine, total=steps, warmup=min(50, steps // 2))
@@ -68,8 +71,8 @@ def _look_over(model):
     values = getattr(model.likelihood, "values", None)
     if values != digits.LEVELS:
         raise WrongForm(f"{type(model.likelihood).__name__} does not give probabilities of {digits.LEVELS} grey levels "
-                        "0 to 16, so its nats cannot be compared: take Categorical, DiscretizedLogistic or its mixture, with "
-                        f"values={digits.LEVELS}.")
+                        "0 to 16, so its nats cannot be compared: take Categorical, DiscretizedLogistic or its "
+                        f"mixture, with values={digits.LEVELS}.")
 
 
 def _advice(bound, kl, seen):

@@ -114,7 +114,8 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
             f"stride={stride}, padding={padding}, dilation={dilation}"
         )
     shape = (x.shape[0], weight.shape[1] * groups, *size)
-    return _plus_bias("conv_transpose2d", convolution_input_adjoint(x, weight, shape, stride, padding, dilation, groups), bias)
+    y = convolution_input_adjoint(x, weight, shape, stride, padding, dilation, groups)
+    return _plus_bias("conv_transpose2d", y, bias)
 
 
 # -- windows, pooling, upsampling -----------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""The operators and methods of Tensor: `x + y`, `x[0]`, `x.sum()`, each one the function of that name in this package."""
+"""The operators and methods of Tensor: `x + y`, `x[0]`, `x.sum()`, each the function of that name in this package."""
 
 import numpy as np
 

@@ -138,7 +138,7 @@ def _interior(shape, pad):
 
 
 def pad(x, pad, value=0.0):
-    """Surround x with `value`. `pad` counts from the last axis backwards, PyTorch's order: (left, right, top, bottom)."""
+    """Surround x with `value`. `pad` counts from the last axis backwards, as in PyTorch: (left, right, top, bottom)."""
     if len(pad) % 2 or len(pad) > 2 * x.ndim or min(pad, default=0) < 0:
         raise ShapeError(
             f"pad: {tuple(pad)} for {x.ndim} axes; expected pairs of non-negative numbers, last axis first"
@@ -207,7 +207,8 @@ def _along(x_ndim, dim, index):
 
 def _check_along(name, x, dim, index):
     axis = axis_of(name, dim, x.shape)
-    if index.ndim != x.ndim or any(n > m for i, (n, m) in enumerate(zip(index.shape, x.shape, strict=True)) if i != axis):
+    fits = index.ndim == x.ndim and all(index.shape[i] <= x.shape[i] for i in range(x.ndim) if i != axis)
+    if not fits:
         raise ShapeError(f"{name}: index of shape {index.shape} does not fit x of shape {tuple(x.shape)}")
     _check_range(name, index, x.shape, axis)
 

@@ -36,9 +36,9 @@ class Experiment(base.Experiment):
         self.rng = np.random.default_rng(seed)
         self.train, self.validation, self.test = (
             coarse(glyphs.load(n, size=SIZE, seed=s, characters=CAPITALS, sizes=("large",), positions=("centre",)).images)
-            for n, s in ((1500 if quick else 6000, 1), (200 if quick else 500, 2), (200 if quick else 1000, 3))
+            for n, s in ((3000 if quick else 6000, 1), (200 if quick else 500, 2), (200 if quick else 1000, 3))
         )
-        self.steps = steps or (200 if quick else 1500)
+        self.steps = steps or (300 if quick else 3000)
         width = 16 if quick else 24
         likelihood = likelihoods.DiscretizedLogisticMixture(LEVELS, components=2)
         encoder = conv_encoder(SIZE, self.latent, width=width, high=LEVELS - 1, rng=self.rng)
@@ -96,5 +96,5 @@ RECIPE = base.Recipe(
     anchor="none published: the data is ours",
     source="Kingma & Welling 2013, arXiv:1312.6114",
     budget_seconds=300,
-    demo_steps=200,
+    demo_steps=1500,
 )

@@ -7,30 +7,36 @@ from minigen.samples.draws import call
 
 
 def any_number(d):
+    """Inputs for a function of one array that is smooth everywhere."""
     return [call(d.normal(3, 4)), call(d.normal()), call(d.normal(2, 1, 3))]
 
 
 def positive(d):
+    """Inputs above 0, away from it."""
     return [call(d.between(0.3, 3, 3, 4)), call(d.between(0.3, 3)), call(d.between(0.3, 3, 1, 5))]
 
 
 def kinked(d):
+    """Inputs away from 0."""
     return [call(d.apart(3, 4)), call(d.apart(2, 1, 3)), call(d.apart())]
 
 
 def two(d):
+    """Pairs of arrays that broadcast in all the ways there are."""
     return [
-        call(d.normal(3, 4), d.normal(3, 4)), call(d.normal(3, 4), d.normal(4)), call(d.normal(2, 1, 3), d.normal(4, 1)),
-        call(d.normal(), d.normal(2)), call(d.normal(1), d.normal(1)),
+        call(d.normal(3, 4), d.normal(3, 4)), call(d.normal(3, 4), d.normal(4)),
+        call(d.normal(2, 1, 3), d.normal(4, 1)), call(d.normal(), d.normal(2)), call(d.normal(1), d.normal(1)),
     ]  # fmt: skip
 
 
 def two_apart(d):
+    """Pairs without ties."""
     x, y = d.apart(2, 3, 4)
     return [call(x, y), call(x, y[:1]), call(x[:, :1], y[0])]
 
 
 def reduced(d):
+    """One array and the axes to reduce."""
     return [
         call(d.normal(3, 4)), call(d.normal(2, 3, 4), dim=1), call(d.normal(2, 3, 4), dim=(0, -1), keepdim=True),
         call(d.normal(1, 5), dim=0), call(d.normal(3, 2), dim=-1, keepdim=True), call(d.normal()),
@@ -38,6 +44,7 @@ def reduced(d):
 
 
 def extreme(d):
+    """The same without ties."""
     return [
         call(d.apart(3, 4)), call(d.apart(2, 3, 4), dim=1), call(d.apart(2, 3, 4), dim=(0, -1), keepdim=True),
         call(d.apart(1, 5), dim=-2),
@@ -45,6 +52,7 @@ def extreme(d):
 
 
 def along(d):
+    """One array and one axis."""
     return [
         call(d.normal(3, 4), dim=1),
         call(d.normal(2, 3, 4), dim=0),

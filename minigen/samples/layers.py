@@ -73,9 +73,14 @@ LAYERS = {
     "Softmax": _elementwise(lambda: nn.Softmax(dim=1)),
     "Identity": _elementwise(nn.Identity),
     "Scaled": _elementwise(lambda: nn.Scaled(255)),
-    "Flatten": _of(lambda d, case, rng: [case(nn.Flatten(), d.normal(2, 3, 4)), case(nn.Flatten(0, 1), d.normal(2, 3, 4))]),
+    "Flatten": _of(
+        lambda d, case, rng: [case(nn.Flatten(), d.normal(2, 3, 4)), case(nn.Flatten(0, 1), d.normal(2, 3, 4))]
+    ),
     "Unflatten": _of(
-        lambda d, case, rng: [case(nn.Unflatten(1, (2, 3)), d.normal(2, 6)), case(nn.Unflatten(-1, (3, 1)), d.normal(2, 2, 3))]
+        lambda d, case, rng: [
+            case(nn.Unflatten(1, (2, 3)), d.normal(2, 6)),
+            case(nn.Unflatten(-1, (3, 1)), d.normal(2, 2, 3)),
+        ]
     ),
     "Linear": _of(
         lambda d, case, rng: [
@@ -107,9 +112,14 @@ LAYERS = {
             case(nn.Embedding(2, 1, rng=rng), index=d.whole(2, 6)),
         ]
     ),
-    "LayerNorm": _of(lambda d, case, rng: [case(nn.LayerNorm(4), d.normal(3, 4)), case(nn.LayerNorm(5, eps=0.1), d.normal(2, 3, 5))]),
+    "LayerNorm": _of(
+        lambda d, case, rng: [case(nn.LayerNorm(4), d.normal(3, 4)), case(nn.LayerNorm(5, eps=0.1), d.normal(2, 3, 5))]
+    ),
     "GroupNorm": _of(
-        lambda d, case, rng: [case(nn.GroupNorm(2, 4), d.normal(2, 4, 3)), case(nn.GroupNorm(1, 2), d.normal(2, 2, 3, 2))]
+        lambda d, case, rng: [
+            case(nn.GroupNorm(2, 4), d.normal(2, 4, 3)),
+            case(nn.GroupNorm(1, 2), d.normal(2, 2, 3, 2)),
+        ]
     ),
     "BatchNorm1d": _of(
         lambda d, case, rng: [
@@ -119,7 +129,10 @@ LAYERS = {
         ]
     ),
     "BatchNorm2d": _of(
-        lambda d, case, rng: [case(nn.BatchNorm2d(2), d.normal(2, 2, 3, 3)), case(nn.BatchNorm2d(2).eval(), d.normal(1, 2, 2, 3))]
+        lambda d, case, rng: [
+            case(nn.BatchNorm2d(2), d.normal(2, 2, 3, 3)),
+            case(nn.BatchNorm2d(2).eval(), d.normal(1, 2, 2, 3)),
+        ]
     ),
     "Dropout": _of(
         lambda d, case, rng: [
@@ -132,18 +145,27 @@ LAYERS = {
             case(nn.MultiheadAttention(4, 2, rng=rng), d.normal(3, 2, 4), d.normal(5, 2, 4), d.normal(5, 2, 4)),
             case(
                 nn.MultiheadAttention(4, 1, bias=False, batch_first=True, rng=rng),
-                d.normal(2, 3, 4), d.normal(2, 3, 4), d.normal(2, 3, 4), is_causal=True,
+                d.normal(2, 3, 4),
+                d.normal(2, 3, 4),
+                d.normal(2, 3, 4),
+                is_causal=True,
             ),
             case(
                 seeded(nn.MultiheadAttention(4, 2, dropout=0.3, batch_first=True, rng=rng)),
-                d.normal(1, 3, 4), d.normal(1, 3, 4), d.normal(1, 3, 4), attn_mask=np.eye(3, dtype=bool),
+                d.normal(1, 3, 4),
+                d.normal(1, 3, 4),
+                d.normal(1, 3, 4),
+                attn_mask=np.eye(3, dtype=bool),
             ),
         ]
     ),
     "Sequential": _of(
         lambda d, case, rng: [
             case(nn.Sequential(nn.Linear(3, 4, rng=rng), nn.Tanh(), nn.Linear(4, 2, rng=rng)), d.normal(5, 3)),
-            case(nn.Sequential(nn.Conv2d(1, 2, 3, rng=rng), nn.GroupNorm(1, 2), nn.SiLU(), nn.Flatten()), d.normal(2, 1, 4, 4)),
+            case(
+                nn.Sequential(nn.Conv2d(1, 2, 3, rng=rng), nn.GroupNorm(1, 2), nn.SiLU(), nn.Flatten()),
+                d.normal(2, 1, 4, 4),
+            ),
         ]
     ),
     "Residual": _of(
@@ -152,4 +174,4 @@ LAYERS = {
             case(nn.Residual(nn.Tanh()), d.normal(2, 1, 3)),
         ]
     ),
-}  # fmt: skip
+}

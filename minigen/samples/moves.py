@@ -4,6 +4,7 @@ from minigen.samples.draws import call
 
 
 def indices(d):
+    """Slices, whole numbers, index arrays (with repeats), masks, and mixtures of them."""
     return [
         call(d.normal(4, 5), index=(slice(1, None, 2), slice(None, None, -1))), call(d.normal(4, 5), index=2),
         call(d.normal(4, 3), index=d.whole(4, 6)), call(d.normal(4, 3), index=(d.whole(4, 2, 3), d.whole(3, 2, 3))),
@@ -13,6 +14,7 @@ def indices(d):
 
 
 def placed(d):
+    """What an index picks, to be put back."""
     for (x,), settings in indices(d):
         yield call(d.normal(*x[settings["index"]].shape), index=settings["index"], shape=x.shape)
 

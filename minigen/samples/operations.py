@@ -1,8 +1,8 @@
 """Samples for every operation and loss: one entry per name, a function of d (a source of arrays, draws.py) that gives
 calls, each a tuple of input arrays and a dict of settings.
 
-They visit broadcasting, axes of length 1, negative axes, odd sizes, strides that do not divide, and the corners where an
-operation is still smooth. elementwise.py, moves.py and products.py hold them; here they become Samples.
+They visit broadcasting, axes of length 1, negative axes, odd sizes, strides that do not divide, and the corners where
+an operation is still smooth. elementwise.py, moves.py and products.py hold them; here they become Samples.
 """
 
 from minigen import ops

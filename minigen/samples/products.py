@@ -6,6 +6,7 @@ from minigen.samples.elementwise import two
 
 
 def products(d):
+    """Matrices, batches of matrices, and vectors on either side."""
     return [
         call(d.normal(3, 4), d.normal(4, 2)), call(d.normal(3, 3), d.normal(3, 3)),
         call(d.normal(2, 3, 4), d.normal(2, 4, 2)), call(d.normal(2, 1, 3, 4), d.normal(5, 4, 1)),
@@ -14,6 +15,7 @@ def products(d):
 
 
 def affine(d):
+    """Input, weight and bias of a linear layer."""
     return [
         call(d.normal(5, 3), d.normal(4, 3), d.normal(4)), call(d.normal(2, 5, 3), d.normal(1, 3), d.normal(1)),
         call(d.normal(3), d.normal(4, 3), d.normal(4)),
@@ -21,6 +23,7 @@ def affine(d):
 
 
 def normalised(d):
+    """Input, weight and bias, normalised over the last axis."""
     return [
         call(d.normal(3, 4), d.normal(4), d.normal(4)), call(d.normal(2, 3, 5), d.normal(5), d.normal(5)),
         call(d.normal(2, 3), d.normal(3), d.normal(3), eps=1e-2),
@@ -28,6 +31,7 @@ def normalised(d):
 
 
 def batch_normalised(d):
+    """The same over the batch."""
     return [
         call(d.normal(6, 4), d.normal(4), d.normal(4)), call(d.normal(2, 3, 5), d.normal(3), d.normal(3)),
         call(d.normal(2, 3, 2, 4), d.normal(3), d.normal(3)), call(d.normal(4, 1), d.normal(1), d.normal(1), eps=1e-2),
@@ -35,6 +39,7 @@ def batch_normalised(d):
 
 
 def group_normalised(d):
+    """The same over groups of channels."""
     return [
         call(d.normal(2, 6, 3), d.normal(6), d.normal(6), num_groups=2),
         call(d.normal(2, 4, 2, 3), d.normal(4), d.normal(4), num_groups=4),
@@ -54,6 +59,7 @@ IMAGES = [
 
 
 def images(d):
+    """Image, filters and bias."""
     for image, weight, stride, padding, dilation, groups in IMAGES:
         settings = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
         yield call(d.normal(*image), d.normal(*weight), d.normal(weight[0]), **settings)
@@ -61,6 +67,7 @@ def images(d):
 
 
 def sequences(d):
+    """Sequence, filters and bias."""
     return [
         call(d.normal(2, 3, 7), d.normal(4, 3, 3), d.normal(4), padding=1),
         call(d.normal(1, 4, 8), d.normal(2, 2, 2), d.normal(2), stride=3, dilation=2, groups=2),
@@ -69,6 +76,7 @@ def sequences(d):
 
 
 def transposed_images(d):
+    """Image, filters and bias of a transposed convolution."""
     return [
         call(d.normal(2, 3, 4, 3), d.normal(3, 2, 3, 3), d.normal(2), stride=2, padding=1, output_padding=1),
         call(d.normal(1, 4, 3, 3), d.normal(4, 3, 2, 3), d.normal(6), stride=(1, 2), groups=2),
@@ -91,17 +99,20 @@ def _output(d, image, weight, pairs, groups):
 
 
 def convolutions(d):
+    """Image and filters, with every setting as a pair."""
     for image, weight, *three, groups in IMAGES:
         yield call(d.normal(*image), d.normal(*weight), **_pairs(*three), groups=groups)
 
 
 def input_adjoints(d):
+    """Gradient and filters."""
     for image, weight, *three, groups in IMAGES:
         pairs = _pairs(*three)
         yield call(_output(d, image, weight, pairs, groups), d.normal(*weight), shape=image, **pairs, groups=groups)
 
 
 def weight_adjoints(d):
+    """Image and gradient."""
     for image, weight, *three, groups in IMAGES:
         pairs = _pairs(*three)
         yield call(d.normal(*image), _output(d, image, weight, pairs, groups), shape=weight, **pairs, groups=groups)
@@ -115,16 +126,19 @@ WINDOWS = [
 
 
 def columns(d):
+    """An image to be cut into windows."""
     return [call(d.normal(*image), **settings) for image, settings in WINDOWS]
 
 
 def images_of_columns(d):
+    """Windows to be added up to an image."""
     for image, settings in WINDOWS:
         shape = OPS["im2col"].forward(d.normal(*image), **settings).shape
         yield call(d.normal(*shape), shape=image, **settings)
 
 
 def attentions(d):
+    """Query, key and value, with each kind of mask."""
     return [
         call(d.normal(2, 3, 4), d.normal(2, 5, 4), d.normal(2, 5, 3)),
         call(d.normal(2, 2, 4, 3), d.normal(2, 2, 4, 3), d.normal(2, 2, 4, 3), is_causal=True),

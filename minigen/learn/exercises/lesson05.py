@@ -88,7 +88,8 @@ REPARAMETERISE = Exercise(
         Mistake("Your noise does not come from the rng given, so no run can be repeated.",
                 lambda m, s, rng: m + mg.exp(0.5 * s) * np.random.default_rng().standard_normal(m.shape)),
         Mistake("Your noise is the same in every call: use the rng as it is given, do not make a new one with a "
-                "fixed seed.", lambda m, s, rng: m + mg.exp(0.5 * s) * np.random.default_rng(0).standard_normal(m.shape)),
+                "fixed seed.",
+                lambda m, s, rng: m + mg.exp(0.5 * s) * np.random.default_rng(0).standard_normal(m.shape)),
         Mistake("The numbers are right but no gradient reaches mean and log_var: somewhere you used .data, or let "
                 "NumPy draw N(mean, σ²) for you. That is the one thing this exercise is about.",
                 lambda m, s, rng: Tensor(m.data + np.exp(0.5 * s.data) * _noise(m, rng))),
