@@ -70,21 +70,13 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     _check("conv2d", x, weight, groups)
-    sizes = [
-        kernels.out_size(*args) for args in zip(x.shape[2:], weight.shape[2:], stride, padding, dilation, strict=True)
-    ]
-    if min(sizes) < 1 or min(stride) < 1 or min(dilation) < 1 or min(padding) < 0:
-        raise ShapeError(
-            f"conv2d: no {weight.shape[2]}×{weight.shape[3]} window fits into {x.shape[2]}×{x.shape[3]} "
-            f"with stride={stride}, padding={padding}, dilation={dilation}"
-        )
+    _window_counts("conv2d", x, weight.shape[2:], stride, padding, dilation)
     return _plus_bias("conv2d", convolution(x, weight, stride, padding, dilation, groups), bias)
 
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     """conv2d on a sequence: x (B, C, T), weight (O, C/groups, k) → (B, O, OT)."""
-    if x.ndim != 3 or weight.ndim != 3:
-        raise ShapeError(f"conv1d: expected x (B, C, T) and weight (O, C/groups, k), got {x.shape} and {weight.shape}")
+    _check("conv1d", x, weight, groups, axes=3, layouts="x (B, C, T) and weight (O, C/groups, k)")
     y = conv2d(
         unsqueeze(x, 2), unsqueeze(weight, 2), bias, (1, stride), (0, padding), (1, dilation), groups
     )  # (B, O, 1, OT)
@@ -161,9 +153,7 @@ def _pooling_windows(name, x, kernel_size, stride, padding, dilation):
     stride = _pair(kernel_size if stride is None else stride)
     if x.ndim != 4:
         raise ShapeError(f"{name}: expected an image (B, C, H, W), got shape {x.shape}")
-    size = [kernels.out_size(*args) for args in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
-    if min(size) < 1:
-        raise ShapeError(f"{name}: no {kernel[0]}×{kernel[1]} window fits into {x.shape[2]}×{x.shape[3]}")
+    size = _window_counts(name, x, kernel, stride, padding, dilation)
     columns = im2col(x, kernel, stride, padding, dilation)
     return reshape(columns, shape=(*x.shape[:2], kernel[0] * kernel[1], *size))
 
@@ -184,6 +174,18 @@ def _pair(value):
     return (int(value),) * 2 if isinstance(value, int | np.integer) else tuple(int(v) for v in value)
 
 
+def _window_counts(name, x, kernel, stride, padding, dilation):
+    """How many windows fit along each axis, [OH, OW]."""
+    if min(stride) >= 1 and min(dilation) >= 1 and min(padding) >= 0:
+        size = [kernels.out_size(*args) for args in zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)]
+        if min(size) >= 1:
+            return size
+    raise ShapeError(
+        f"{name}: no {kernel[0]}×{kernel[1]} window fits into {x.shape[2]}×{x.shape[3]} "
+        f"with stride={stride}, padding={padding}, dilation={dilation}"
+    )
+
+
 def _plus_bias(name, y, bias):
     if bias is None:
         return y
@@ -192,9 +194,9 @@ def _plus_bias(name, y, bias):
     return y + reshape(bias, shape=(1, -1, 1, 1))
 
 
-def _check(name, x, weight, groups):
-    if x.ndim != 4 or weight.ndim != 4 or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
+def _check(name, x, weight, groups, axes=4, layouts="x (B, C, H, W) and weight (O, C/groups, kh, kw)"):
+    if x.ndim != axes or weight.ndim != axes or x.shape[1] != weight.shape[1] * groups or weight.shape[0] % groups:
         raise ShapeError(
             f"{name}: x {tuple(x.shape)} and weight {tuple(weight.shape)} do not fit with groups={groups}; "
-            "expected x (B, C, H, W) and weight (O, C/groups, kh, kw)"
+            f"expected {layouts}"
         )

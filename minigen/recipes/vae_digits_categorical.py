@@ -58,8 +58,9 @@ RECIPE = base.Recipe(
     summary="plain categorical VAE on 8×8 digits, at the size of the reference notebook",
     lesson="05",
     build=Experiment,
-    band={"test_elbo": (92.0, 96.6)},
-    quick_band={"test_elbo": (95.0, 150.0)},
+    # Seeds 0, 1, 2 gave 96.0 to 96.2 (quick: 106.7 to 106.8). The upper end is the reference's own figure.
+    band={"test_elbo": (93.0, 96.6)},
+    quick_band={"test_elbo": (101.0, 113.0)},
     anchor="the same split: reference VAE notebook 96.6 nats",
     source="Kingma & Welling 2013, arXiv:1312.6114; Tomczak 2022, Deep Generative Modeling",
     budget_seconds=60,

@@ -91,8 +91,9 @@ RECIPE = base.Recipe(
     summary="convolutional VAE on 28×28 capitals in many typefaces",
     lesson="05",
     build=Experiment,
-    band={"test_elbo": (0.0, 1000.0)},
-    quick_band={"test_elbo": (0.0, 2000.0)},
+    # Seeds 0, 1, 2 gave 228 to 235 (quick: 457 to 467). The letters depend a little on matplotlib's version.
+    band={"test_elbo": (205.0, 260.0)},
+    quick_band={"test_elbo": (410.0, 520.0)},
     anchor="none published: the data is ours",
     source="Kingma & Welling 2013, arXiv:1312.6114",
     budget_seconds=300,

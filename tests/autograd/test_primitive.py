@@ -71,7 +71,8 @@ def _shortcut_calls():
         if op.settings or op.variadic or op.definition is not None or len(op.inputs) > 2:
             continue
         for case in samples(name):
-            if len(case.arrays) != len(op.inputs) or (name in matrices and min(x.ndim for x in case.arrays) < 2):
+            axes = [x.ndim for x in case.arrays]
+            if len(axes) != len(op.inputs) or (name in matrices and (min(axes) < 2 or axes[1] < axes[0])):
                 continue  # biases and vectors are the public function's business, not that of the operation below it
             tensors = [Tensor(x, requires_grad=True) for x in case.arrays]
             yield name, op, tensors

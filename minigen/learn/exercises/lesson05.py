@@ -3,6 +3,7 @@
 import numpy as np
 
 import minigen as mg
+from minigen import nn
 from minigen.autograd import Tensor
 from minigen.distributions import kl_standard_normal
 from minigen.learn.exercise import Exercise, Mistake, WrongForm
@@ -10,6 +11,7 @@ from minigen.learn.judges import better_digits
 from minigen.metrics.likelihood import log_mean_exp
 from minigen.metrics.ranking import auroc, ranks
 from minigen.models.vae import VAE, reparameterise
+from minigen.nn.module import parameter
 from minigen.recipes import vae_digits
 
 # -- 05.1 reparameterisation ------------------------------------------------------------------------------------------
@@ -204,6 +206,33 @@ def ppca(x, latent):
     eigenvalues, vectors = np.linalg.eigh(centred.T @ centred / len(x))  # ascending
     variance = eigenvalues[:-latent].mean()
     return vectors[:, -latent:] * np.sqrt(eigenvalues[-latent:] - variance), variance
+
+
+class LinearEncoder(nn.Module):
+    """q(z|x) = N(A x + a, diag s²): the variances are the same for every x, as in the true posterior.
+
+    Shapes:   x (B, D) → (B, 2L), means and log-variances side by side
+    """
+
+    def __init__(self, width, latent, *, rng):
+        self.mean = nn.Linear(width, latent, rng=rng)
+        self.log_var = parameter(np.zeros(latent))
+
+    def forward(self, x):
+        mean = self.mean(x)
+        return mg.concatenate((mean, 0 * mean + self.log_var), dim=1)
+
+
+class LinearDecoder(nn.Module):
+    """p(x|z) = N(W z + m, σ² I), with one σ² for all directions.   Shapes: z (B, L) → (B, 2, D)"""
+
+    def __init__(self, width, latent, *, rng):
+        self.mean = nn.Linear(latent, width, rng=rng)
+        self.log_var = parameter(np.zeros(1))
+
+    def forward(self, z):
+        mean = self.mean(z)
+        return mg.stack((mean, 0 * mean + self.log_var), dim=1)
 
 
 def _eigen(x, centre=True, count=None):

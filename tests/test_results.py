@@ -8,7 +8,7 @@ import pytest
 
 from minigen import recipes
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 _spec = importlib.util.spec_from_file_location("results", ROOT / "tests" / "benchmarks" / "results.py")
 results = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(results)
