@@ -64,7 +64,7 @@ LAZILY = {
     "pooch": {"data/fetch.py"},
     "requests": {"data/fetch.py"},  # comes with pooch
     "tqdm": {"data/fetch.py", "train/progress.py"},
-    "threadpoolctl": {"recipes/running.py"},
+    "threadpoolctl": {"recipes/running.py", "train/loop.py"},
     "IPython": {"viz.py", "learn/page.py", "learn/source.py"},
 }
 STANDARD = set(importlib.import_module("sys").stdlib_module_names)

@@ -225,7 +225,7 @@ def _check(subject, eps, rtol):
     values = subject.values()
     if subject.order == 2:
         _check_both_paths(subject, values)
-    size = np.sqrt(sum(np.square(v * y).sum() for v, y in zip(subject.weights, values, strict=True)))
+    size = float(np.sqrt(sum(np.square(v * y).sum() for v, y in zip(subject.weights, values, strict=True))))
     errors = {}
     for (label, x), g in zip(subject.varied.items(), analytic, strict=True):
         if not np.isfinite(g).all():

@@ -30,4 +30,4 @@ def show(markdown, plain):
 def say(text):
     """Print, replacing characters that the terminal's encoding lacks."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)
+    print(text.encode(encoding, "replace").decode(encoding))

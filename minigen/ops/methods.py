@@ -28,6 +28,7 @@ def _variadic(function):
         values = values[0] if len(values) == 1 and isinstance(values[0], tuple | list) else values
         return function(self, tuple(values))
 
+    method.__doc__ = function.__doc__
     return method
 
 
@@ -37,6 +38,7 @@ def _to(self, dtype):
 
 
 def _max(self, dim=None, keepdim=False):
+    """The largest element along dim; equal ones share the gradient."""
     return reduce.max(self, dim=dim, keepdim=keepdim)
 
 
@@ -89,10 +91,10 @@ METHODS = {
 }
 METHODS |= {
     "max": _max,
-    "reshape": _variadic(lambda x, dims: shape.reshape(x, shape=dims)),
-    "view": _variadic(lambda x, dims: shape.reshape(x, shape=dims)),
-    "permute": _variadic(lambda x, dims: shape.permute(x, dims=dims)),
-    "broadcast_to": lambda self, size: broadcast_to(self, shape=tuple(size)),
+    "reshape": _variadic(shape.reshape),
+    "view": _variadic(shape.reshape),
+    "permute": _variadic(shape.permute),
+    "broadcast_to": _variadic(broadcast_to),
     "to": _to,
 }
 

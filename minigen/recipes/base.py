@@ -87,6 +87,7 @@ class Experiment:
         patience         validations without a new best before training stops early
         keep_best        names from the state that are set back to the best; default those called "model" and "ema"
         checkpoint_every steps between checkpoints
+        threads          threads of a matrix product while training, see `train.fit`
 
     The evaluation, the pictures and the validation take their random numbers from generators of their own, made from
     the seed when they are called, so that a resumed run comes to the same figures.
@@ -101,6 +102,7 @@ class Experiment:
     patience = None
     keep_best = None
     checkpoint_every = None
+    threads = 1
 
     def step(self):
         """One training step. Returns a dict of floats, "loss" first, or the loss alone."""
@@ -118,7 +120,7 @@ class Experiment:
         """Train: `for report in experiment.fit(): …`, with the settings of `train.fit` (folder, resume, …)."""
         return fit(self.step, self.steps, state=self.state, validate=self.validate, patience=self.patience,
                    validate_every=self.validate_every, keep_best=self.keep_best,
-                   **{"checkpoint_every": self.checkpoint_every, **settings})
+                   **{"checkpoint_every": self.checkpoint_every, "threads": self.threads, **settings})
 
     def kept(self):
         """The part of the state that makes the trained model: what is saved as its weights."""

@@ -37,8 +37,7 @@ def demo(out=None, *, names=None, progress=True, say=print):
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise RecipeError(f"{folder}: is not an empty folder; --out DIR takes another one")
     results, failed = [], {}
-    picture, axes = viz.figure(f"minigen {__version__}: first samples of {len(chosen)} small models",
-                               rows=-(-len(chosen) // 2), columns=min(2, len(chosen)), width=9)
+    picture, axes = viz.figure("", rows=-(-len(chosen) // 2), columns=min(2, len(chosen)), width=9)
     panels = np.ravel(axes)
     for index, recipe in enumerate(chosen):
         say(f"[{index + 1}/{len(chosen)}] {recipe.name}: {recipe.summary}")
@@ -56,6 +55,8 @@ def demo(out=None, *, names=None, progress=True, say=print):
         say(f"      {result['seconds']:.1f} s of training, {result['total_seconds']:.1f} s in all")
     for panel in panels[len(chosen):]:
         panel.set_axis_off()
+    seconds = sum(result["seconds"] for result in results)
+    viz.set_title(picture, f"Learnt in {seconds:.0f} seconds: the first samples of each model, not picked")
     viz.save(picture, folder / "demo.png")
     outcome = {"minigen": __version__, "seconds": round(time.perf_counter() - began, 3), "picture": "demo.png",
                "recipes": results, "failed": failed}

@@ -74,7 +74,7 @@ def run(name, *, quick=False, seed=None, steps=None, out=None, resume=False, dat
         "anchor": recipe.anchor,
         "seconds": round(_seconds(folder), 3), "budget_seconds": recipe.budget_seconds,
         "total_seconds": round(earlier + time.perf_counter() - began, 3),
-        "pictures": pictures, "versions": versions(), "machine": machine(),
+        "pictures": pictures, "versions": versions(), "machine": machine(experiment.threads),
     }  # fmt: skip
     _write_json(folder / "result.json", result)
     for line in summary(result, folder):
@@ -131,13 +131,18 @@ def versions():
     return found
 
 
-def machine():
-    """The machine that a time depends on: the processor's name, the cores we may use, the threads of the libraries."""
+def machine(threads=None):
+    """The machine that a time depends on: the processor's name, the cores we may use, the threads of matrix products.
+
+    threads:  what training was limited to; None if it was not.
+    """
     import threadpoolctl
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    pools = [pool["num_threads"] for pool in threadpoolctl.threadpool_info()]
-    return {"cpu": _cpu_name(), "cores": cores, "threads": max(pools, default=1), "system": platform.system()}
+    if threads is None:
+        pools = (pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas")
+        threads = max(pools, default=1)
+    return {"cpu": _cpu_name(), "cores": cores, "threads": threads, "system": platform.system()}
 
 
 def _cpu_name():

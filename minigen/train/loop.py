@@ -64,7 +64,7 @@ class EarlyStopping:
 
 
 def fit(step, steps, *, state, folder=None, validate=None, validate_every=0, patience=None, keep_best=None,
-        checkpoint_every=None, resume=False, progress=True, settings=None, label="", how_to_resume=None):
+        checkpoint_every=None, resume=False, progress=True, threads=1, settings=None, label="", how_to_resume=None):
     """Train: `for report in fit(step, 1000, state={"model": model, "optimizer": optimizer, "rng": rng}): …`
 
     step:              a function without arguments that does one training step and returns its loss as a float, or a
@@ -78,6 +78,9 @@ def fit(step, steps, *, state, folder=None, validate=None, validate_every=0, pat
     patience:          stop after so many validations in a row without a new best; None: never.
     checkpoint_every:  in steps; default a twentieth of all.
     resume:            go on from the newest checkpoint in the folder; without one start at the beginning.
+    threads:           how many threads a matrix product may use. With small matrices more than one gain nothing, and
+                       lose much when another program wants the second core; and with one the bits do not depend on
+                       the number of cores. None: leave it as it is.
     settings:          a dict of plain values that identifies the run; a checkpoint with others is refused.
 
     Yields a Report after every step. Leaving the loop early (break, Ctrl-C) saves a checkpoint first.
@@ -100,14 +103,17 @@ def fit(step, steps, *, state, folder=None, validate=None, validate_every=0, pat
     saver = _Saver(folder, state, stopping, settings, checkpoint_every or max(1, steps // 20))
     start, seconds = saver.begin(resume)
     # A fresh generator object, so that wrong arguments are reported by the call and not by the first iteration.
-    return _steps(step, steps, start, seconds, validate, validate_every, stopping, saver,
+    return _steps(step, steps, start, seconds, validate, validate_every, stopping, saver, threads,
                   MetricsLog(folder, start), bar(steps, start, wanted=progress, label=label),
                   how_to_resume or f"the same call with resume=True and folder={str(folder)!r}")
 
 
-def _steps(step, steps, start, seconds, validate, validate_every, stopping, saver, log, screen, how_to_resume):
+def _steps(step, steps, start, seconds, validate, validate_every, stopping, saver, threads, log, screen, how_to_resume):
+    from threadpoolctl import threadpool_limits
+
     interrupts, now = Interrupts(), start
     whole = True  # False while a step is under way
+    limits = threadpool_limits(threads, user_api="blas")
     try:
         while now < steps and not (stopping and stopping.exhausted):
             begun = time.perf_counter()
@@ -135,6 +141,7 @@ def _steps(step, steps, start, seconds, validate, validate_every, stopping, save
             raise KeyboardInterrupt
         if stopping:
             stopping.put_back()
+        screen.total = now  # after early stopping the bar is full too
     except (KeyboardInterrupt, GeneratorExit) as left:
         # GeneratorExit: the caller's loop was left, by break, by an error, or by Ctrl-C in its body.
         if whole and now > start:
@@ -146,6 +153,7 @@ def _steps(step, steps, start, seconds, validate, validate_every, stopping, save
             print(_farewell(now, steps, saver, how_to_resume), file=sys.stderr, flush=True)
         raise
     finally:
+        limits.restore_original_limits()
         screen.close()
         log.close()
 

@@ -21,9 +21,16 @@ def bar(total, start, *, wanted, label=""):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TqdmWarning)  # ipywidgets is missing: tqdm then draws in text, which will do
         from tqdm.auto import tqdm
-    # disable=None: tqdm is silent when its stream is no terminal. Its notebook form ignores that, as it should.
-    return tqdm(total=total, initial=start, desc=label or None, disable=None, file=sys.stderr, dynamic_ncols=True,
+    # disable=None: silent when the stream is no terminal. A notebook's stream is none either, but somebody watches.
+    disable = False if _in_notebook() else None
+    return tqdm(total=total, initial=start, desc=label or None, disable=disable, file=sys.stderr, dynamic_ncols=True,
                 unit="step", smoothing=0.05)
+
+
+def _in_notebook():
+    """True in a notebook's kernel: asked of IPython only if it is there already."""
+    find_shell = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return find_shell is not None and hasattr(find_shell(), "kernel")
 
 
 class Silence:

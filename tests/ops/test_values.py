@@ -316,7 +316,8 @@ def test_methods_are_the_functions():
         assert np.array_equal(getattr(x, name)().data, getattr(ops, name)(x).data), name
     arguments = {
         "softmax": (0,), "log_softmax": (1,), "cumsum": (1,), "flip": (0,), "roll": (1, 1), "pow": (3,),
-        "clip": (0.2, 0.5), "transpose": (0, 1), "unsqueeze": (1,), "maximum": (0.5,), "expand": (2, 2, 3), "flatten": (),
+        "clip": (0.2, 0.5), "transpose": (0, 1), "unsqueeze": (1,), "maximum": (0.5,), "expand": (2, 2, 3),
+        "flatten": (),
     }  # fmt: skip
     for name, args in arguments.items():
         assert np.array_equal(getattr(x, name)(*args).data, getattr(ops, name)(x, *args).data), name
