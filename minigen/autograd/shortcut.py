@@ -10,7 +10,7 @@ import numpy as np
 
 from minigen.autograd.graph import Node
 from minigen.autograd.mode import switches
-from minigen.autograd.tensor import Tensor
+from minigen.autograd.tensor import Tensor, clock
 
 _new = object.__new__
 
@@ -38,10 +38,15 @@ def _for_one(op, general):
         if type(y) is not np.ndarray or y.base is not None or plan.keeps_more:
             return op.finish((x,), [value], y, {})
         keep_x, keep_y = plan.keeps
-        result = _new(Tensor)
+        result, node = _new(Tensor), _new(Node)
         result._data = y
-        result._node = Node(plan, (x._node,), (value if keep_x else None, y if keep_y else None), y.shape)
+        result._node = node
         result._grad = result._version = None  # nobody can change a result in place, so it has no Version
+        node.order = next(clock)
+        node.plan = plan
+        node.parents = (x._node,)
+        node.saved = (value if keep_x else None, y if keep_y else None)
+        node.shape = y.shape
         return result
 
     return call
@@ -70,11 +75,15 @@ def _for_two(op, general):
         if type(y) is not np.ndarray or y.base is not None or plan.keeps_more:
             return op.finish((a, b), [x, z], y, {})
         keep_a, keep_b, keep_y = plan.keeps
-        result = _new(Tensor)
+        result, node = _new(Tensor), _new(Node)
         result._data = y
-        saved = (x if keep_a else None, z if keep_b else None, y if keep_y else None)
-        result._node = Node(plan, parents, saved, y.shape)
+        result._node = node
         result._grad = result._version = None
+        node.order = next(clock)
+        node.plan = plan
+        node.parents = parents
+        node.saved = (x if keep_a else None, z if keep_b else None, y if keep_y else None)
+        node.shape = y.shape
         return result
 
     return call
