@@ -64,7 +64,7 @@ class Likelihood:
 
 
 class Bernoulli(Likelihood):
-    """Black or white: the channel is the logit of white. For pixels between 0 and 1 this is not a density (see log_prob).
+    """Black or white: the channel is the logit of 1.
 
     Real-valued pixels in [0, 1] are refused: −l x log σ … is then no longer a log-probability, because the Bernoulli
     formula does not integrate to 1 over [0, 1]. (Its missing constant is the continuous Bernoulli's, Loaiza-Ganem &

@@ -70,6 +70,7 @@ def test_the_proportions_of_the_template_are_kept(path):
     for index, cell in enumerate(cells):
         if cell.cell_type == "code":
             assert 0 < len(cell.source.splitlines()) <= 25, f"cell {index} is too long"
+            assert max(map(len, cell.source.splitlines())) <= 110, f"cell {index} has a line that is too wide"
     assert any(pictures(cell) for cell in cells[:5]), "no picture in the first five cells"
 
 

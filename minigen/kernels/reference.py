@@ -63,7 +63,7 @@ def convolution(x, weight, stride, padding, dilation, groups):
 
 
 def convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups):
-    """The gradient for x of `shape`: spread every g over its window, weighted.  This is also a transposed convolution."""
+    """The gradient for x of `shape`: spread every g over its window, weighted: a transposed convolution."""
     b, o, oh, ow = g.shape
     transposed = weight.reshape(groups, o // groups, -1).swapaxes(1, 2)
     columns = np.matmul(transposed, g.reshape(b, groups, o // groups, oh * ow))

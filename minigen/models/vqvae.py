@@ -9,17 +9,17 @@ The choice is a step function: its derivative is 0 almost everywhere, and no gra
 
     z = e + constant(c_{k*} − e),    so  ∂z/∂e = I.                                                  (5.13)
 
-What the decoder wants of z is then handed to e unchanged. Two more terms keep e and the codes together: the *commitment*
-loss ‖e − constant(c_{k*})‖² pulls the encoder to the codes, and the codes follow the encoder as running means of the
-vectors that chose them (decay γ):
+What the decoder wants of z is then handed to e unchanged. Two more terms keep e and the codes together: the
+*commitment* loss ‖e − constant(c_{k*})‖² pulls the encoder to the codes, and the codes follow the encoder as running
+means of the vectors that chose them (decay γ):
 
     N_k ← γ N_k + (1 − γ) n_k,   S_k ← γ S_k + (1 − γ) Σ_{e chose k} e,   c_k = S_k / N_k.             (5.14)
 
 If the prior over codes is uniform and independent, −log p(x) ≤ −log p(x|z) + T log K: quantising is a code in the
 literal sense, T log₂ K bits long.                                                                   (5.15)
 
-Source: van den Oord et al. 2017, arXiv:1711.00937, with the running means of its appendix A. Differs: a code that nobody
-has chosen for a while is moved onto a random encoder output, so that the whole dictionary is used.
+Source: van den Oord et al. 2017, arXiv:1711.00937, with the running means of its appendix A. Differs: a code that
+nobody has chosen for a while is moved onto a random encoder output, so that the whole dictionary is used.
 """
 
 import math

@@ -1,7 +1,7 @@
 """The layers: a function of `minigen.ops` together with the parameters it needs.
 
-Names, arguments, defaults, shapes, initial distributions and state-dict keys are PyTorch's. All take `rng`, the source of
-their initial weights.
+Names, arguments, defaults, shapes, initial distributions and state-dict keys are PyTorch's. All take `rng`, the source
+of their initial weights.
 """
 
 import math

@@ -5,8 +5,8 @@ numbers, a free probability for each of the 17 grey levels, Adamax at 0.001 with
 validation bound has not improved for 20 epochs. Measured with PyTorch under our protocol it reaches 96.4, 97.4 and 96.8
 nats on the test digits for seeds 0, 1 and 2.
 
-Differs: dropout of 0.2 inside the decoder, and the kept weights are those with the best validation bound (the notebook
-does that too). Nothing else: it is here to compare speed and quality at equal size. See vae_digits.py for a better model.
+Differs: dropout of 0.2 inside the decoder, pixels scaled to −1 … 1 before the encoder, and no clamp on probabilities.
+Nothing else: it is here to compare speed and quality at equal size. See vae_digits.py for a better model.
 """
 
 from minigen import likelihoods, nn

@@ -1,12 +1,12 @@
 """vae-glyphs: a convolutional variational autoencoder on 28×28 letters in many typefaces.
 
-The pictures are drawn at run time from the fonts that come with matplotlib: 26 capitals, large and centred, with family,
-weight and slant varied, and a little jitter in size and place. Pixels are grey, 0 … 255, but nearly all are black or
-white, with a soft edge between; a mixture of discretised logistics over 17 coarse levels describes that well.
+The pictures are drawn at run time from the fonts that come with matplotlib: 26 capitals, large and centred, with
+family, weight and slant varied, and a little jitter in size and place. Pixels are grey, 0 … 255, but nearly all are
+black or white, with a soft edge between; a mixture of discretised logistics over 17 coarse levels describes that well.
 
-Protocol: 6,000 letters to train on, 500 to choose the weights, 1,000 to report, all from different seeds. They share the
-typefaces, so this measures how well the model fits the family of pictures, not whether it invents new fonts. Samples are
-shown as E[x|z], the expected picture of a code drawn from the prior.
+Protocol: 6,000 letters to train on, 500 to choose the weights, 1,000 to report, all from different seeds. They share
+the typefaces, so this measures how well the model fits the family of pictures, not whether it invents new fonts.
+Samples are shown as E[x|z], the expected picture of a code drawn from the prior.
 """
 
 import numpy as np
@@ -34,8 +34,9 @@ class Experiment(base.Experiment):
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         self.seed = seed
         self.rng = np.random.default_rng(seed)
+        choice = {"size": SIZE, "characters": CAPITALS, "sizes": ("large",), "positions": ("centre",)}
         self.train, self.validation, self.test = (
-            coarse(glyphs.load(n, size=SIZE, seed=s, characters=CAPITALS, sizes=("large",), positions=("centre",)).images)
+            coarse(glyphs.load(n, seed=s, **choice).images)
             for n, s in ((3000 if quick else 6000, 1), (200 if quick else 500, 2), (200 if quick else 1000, 3))
         )
         self.steps = steps or (300 if quick else 3000)

@@ -42,8 +42,9 @@ def run_torch(seed):
     torch.manual_seed(seed)
     train, validation, test = (torch.tensor(part.images, dtype=torch.float32) for part in digits.splits())
     encoder = nn.Sequential(
-        nn.Linear(pixels, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden), nn.LeakyReLU(), nn.Linear(hidden, 2 * latent)
-    )
+        nn.Linear(pixels, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden), nn.LeakyReLU(),
+        nn.Linear(hidden, 2 * latent),
+    )  # fmt: skip
     decoder = nn.Sequential(
         nn.Linear(latent, hidden), nn.LeakyReLU(), nn.Linear(hidden, hidden), nn.LeakyReLU(),
         nn.Linear(hidden, levels * pixels),

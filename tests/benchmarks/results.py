@@ -54,9 +54,9 @@ def table(results):
     cpu, cores, numpy = sorted(machines)[0]
     lines += [
         "",
-        "Lower is better. `test_elbo` is −ELBO with one sample of the code, averaged over 10 passes; `test_iwae500` the bound "
-        "with 500 samples. Digits: train on the first 1,000, choose on the next 350, report on the last 447, whole pixel "
-        f"values 0 … 16. Seeds 0, 1, 2; {cores} cores of {cpu}, NumPy {numpy}. "
+        "Lower is better. `test_elbo` is −ELBO with one sample of the code (mean of several passes); `test_iwae500` "
+        "the bound with 500 samples. Digits: train on the first 1,000, choose on the next 350, report on the last 447, "
+        f"whole pixel values 0 … 16. Seeds 0, 1, 2; {cores} cores of {cpu}, NumPy {numpy}. "
         "Made by `python tests/benchmarks/results.py`.",
     ]
     return "\n".join(lines)

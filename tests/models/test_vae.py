@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
-from minigen import likelihoods, nn, ops
+from minigen import likelihoods, nn
 from minigen.autograd.gradcheck import gradcheck
 from minigen.data import digits
 from minigen.errors import ShapeError

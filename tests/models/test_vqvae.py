@@ -1,4 +1,4 @@
-"""The vector-quantised autoencoder: nearest codes, straight-through gradients, a dictionary that follows and is used."""
+"""The vector-quantised autoencoder: nearest codes, straight-through gradients, a dictionary that is used."""
 
 import numpy as np
 import pytest

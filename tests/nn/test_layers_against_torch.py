@@ -1,6 +1,6 @@
 """Every layer equals PyTorch's with the same weights: outputs, input gradients, parameter gradients, buffers.
 
-Where torch is not installed the values it gave once are used. `python tests/nn/test_layers_against_torch.py` writes them.
+Where torch is not installed the values it gave once are used; this file, run as a script, writes them.
 """
 
 import sys
@@ -20,7 +20,9 @@ LAYERS = {
     "Linear:no_bias_3d": ((5, 3), {"bias": False}, (2, 4, 5)),
     "Conv1d": ((4, 6, 3), {"stride": 2, "padding": 1, "groups": 2}, (2, 4, 9)),
     "Conv2d": ((3, 4, 3), {"padding": 1}, (2, 3, 5, 6)),
-    "Conv2d:all": ((4, 6, (3, 2)), {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}, (2, 4, 7, 6)),
+    "Conv2d:all": (
+        (4, 6, (3, 2)), {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2}, (2, 4, 7, 6)
+    ),
     "ConvTranspose2d": ((3, 4, 4), {"stride": 2, "padding": 1}, (2, 3, 4, 5)),
     "ConvTranspose2d:all": (
         (4, 6, 3), {"stride": 3, "padding": 1, "output_padding": 2, "groups": 2, "dilation": 2}, (2, 4, 3, 3)
