@@ -286,37 +286,3 @@ def spread(heights, least):
     moved = np.empty(len(order))
     moved[order] = flat + least * np.arange(len(order))
     return moved
-
-
-# -- while something trains -----------------------------------------------------------------------------------------
-
-
-class Live:
-    """A picture in a notebook that is replaced while a computation runs; outside notebooks it does nothing.
-
-    live = Live(); then, in the loop, live.show(picture). The last picture stays in the cell.
-    """
-
-    def __init__(self):
-        self._handle = None
-
-    def show(self, picture):
-        """Put a new picture in the place of the last one."""
-        display = notebook_display()
-        if display is None:
-            return
-        if self._handle is None:
-            self._handle = display(picture, display_id=True)
-        else:
-            self._handle.update(picture)
-
-
-def notebook_display():
-    """IPython's `display` if this code runs in a notebook, else None."""
-    try:
-        from IPython import get_ipython
-        from IPython.display import display
-    except ImportError:
-        return None
-    shell = get_ipython()
-    return display if shell is not None and shell.has_trait("kernel") else None

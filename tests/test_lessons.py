@@ -151,8 +151,9 @@ def test_saved_figures_exist_bear_the_lessons_number_and_read_on_a_phone(path):
 @each_lesson
 def test_the_picture_at_the_top_is_one_of_the_saved_figures(path):
     first = read(path).cells[0]
-    (image,) = (base64.b64decode(data) for data in pictures(first))
-    assert image in [file.read_bytes() for file in (ROOT / "figures").glob(f"{number(path)}_*.png")]
+    ((name, images),) = first.attachments.items()
+    assert f"(attachment:{name})" in first.source and name.startswith(f"{number(path)}_")
+    assert base64.b64decode(images["image/png"]) == (ROOT / "figures" / name).read_bytes()
 
 
 @each_lesson
@@ -160,7 +161,9 @@ def test_source_shown_in_the_outputs_is_the_source_that_runs(path):
     for cell in code(read(path)):
         if "show_source(" not in cell.source:
             continue
-        for file, shown in re.findall(r"`([\w/]+\.py), lines [\d–]+`\n```python\n(.*?)\n```", printed(cell), flags=re.S):
+        excerpts = re.findall(r"`([\w/]+\.py), lines [\d–]+`\n```python\n(.*?)\n```", printed(cell), flags=re.S)
+        assert excerpts
+        for file, shown in excerpts:
             lines = [line.strip() for line in shown.splitlines()]
             source = [line.strip() for line in (ROOT / file).read_text(encoding="utf-8").splitlines()]
             missing = [line for line in lines if line not in source]

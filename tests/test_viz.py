@@ -135,29 +135,6 @@ def test_names_and_plain_colours_are_both_understood():
     assert viz.PALETTE["prior"] == viz.PALETTE["decoder"]
 
 
-def test_live_pictures_do_nothing_outside_a_notebook():
-    viz.Live().show(viz.figure("t")[0])
-    assert viz.notebook_display() is None
-
-
-def test_live_pictures_replace_each_other_in_a_notebook(monkeypatch):
-    calls = []
-
-    class Handle:
-        def update(self, picture):
-            calls.append(("update", picture))
-
-    def display(picture, display_id):
-        calls.append(("display", picture))
-        return Handle()
-
-    monkeypatch.setattr(viz, "notebook_display", lambda: display)
-    live = viz.Live()
-    for name in "abc":
-        live.show(name)
-    assert calls == [("display", "a"), ("update", "b"), ("update", "c")]
-
-
 def test_pyplot_is_never_imported():
     code = ("import sys; from minigen import viz; viz.curves({'a': [1, 2]}, 't', xlabel='x', ylabel='y')._repr_png_(); "
             "sys.exit('matplotlib.pyplot' in sys.modules)")

@@ -15,10 +15,11 @@ from minigen.learn import progress
 from minigen.learn.checking import check, hint, mark, solution
 from minigen.learn.comparing import compare
 from minigen.learn.exercise import Exercise, Mistake
+from minigen.learn.page import Live
 from minigen.learn.registry import exercise, exercises
 from minigen.learn.source import show_source
 
 __all__ = [
-    "Exercise", "Mistake", "check", "compare", "exercise", "exercises", "hint", "mark", "progress", "show_source",
-    "solution",
+    "Exercise", "Live", "Mistake", "check", "compare", "exercise", "exercises", "hint", "mark", "progress",
+    "show_source", "solution",
 ]  # fmt: skip

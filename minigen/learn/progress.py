@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 from minigen.data.cache import atomic_write
-from minigen.learn.page import say, show
+from minigen.learn.page import notebook_display, say, show
 
 FORMAT = 1
 _FIELDS = {"attempts": int, "hints": int, "solution": bool, "done": bool}
@@ -157,11 +157,5 @@ def print_summary():
         table.append(f"| {sign} | {item.id} | {item.title} | {entry['attempts']} | {hints} |")
     heading = f"{done} of {len(rows)} exercises done"
     show(f"**{heading}**\n\n" + "\n".join(table), heading + "\n" + "\n".join(lines))
-    say(f"(kept in {path()})") if notebookless() else None
-
-
-def notebookless():
-    """True in a terminal: the path of a learner's own folder has no place in a notebook that gets shared."""
-    from minigen.viz import notebook_display
-
-    return notebook_display() is None
+    if notebook_display() is None:  # the path of a learner's folder has no place in a notebook that gets shared
+        say(f"(kept in {path()})")

@@ -158,6 +158,8 @@ def relu(x):
 @primitive(x=lambda g, x, negative_slope: select(g, g * negative_slope, condition=x > 0))
 def leaky_relu(x, negative_slope=0.01):
     """x where x > 0, else negative_slope · x."""
+    if 0 <= negative_slope <= 1:
+        return np.maximum(x, x * negative_slope)  # the same, twice as fast
     return np.where(x > 0, x, x * negative_slope)
 
 

@@ -27,6 +27,7 @@ class Experiment(base.Experiment):
     latent = 16
     batch_size = 100
     validate_every = 100
+    validation_passes = 4
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         self.rng = np.random.default_rng(seed)
@@ -66,7 +67,7 @@ class Experiment(base.Experiment):
 
     def validate(self):
         """−ELBO on the validation digits, with the same noise every time, so that only the model makes a difference."""
-        return -self._bound(self.splits.validation.images, passes=4)
+        return -self._bound(self.splits.validation.images, passes=self.validation_passes)
 
     def evaluate(self):
         """The bounds on the test digits, in nats per image (lower is better), and on the validation digits.

@@ -23,6 +23,7 @@ class Experiment(vae_digits.Experiment):
 
     batch_size = 64
     patience = 20
+    validation_passes = 1
     schedule = None
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):

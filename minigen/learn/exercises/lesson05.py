@@ -3,15 +3,15 @@
 import numpy as np
 
 import minigen as mg
-from minigen import nn
 from minigen.autograd import Tensor
 from minigen.distributions import kl_standard_normal
-from minigen.learn.exercise import Exercise, Mistake, WrongForm
+from minigen.learn.exercise import Exercise, Mistake
 from minigen.learn.judges import better_digits
+from minigen.learn.linear_vae import ppca
+from minigen.learn.observers import sample_statistics, up_to_rotation
 from minigen.metrics.likelihood import log_mean_exp
 from minigen.metrics.ranking import auroc, ranks
 from minigen.models.vae import VAE, reparameterise
-from minigen.nn.module import parameter
 from minigen.recipes import vae_digits
 
 # -- 05.1 reparameterisation ------------------------------------------------------------------------------------------
@@ -19,41 +19,6 @@ from minigen.recipes import vae_digits
 
 def _codes(rng, count, latent):
     return rng.normal(size=(count, latent)), rng.uniform(-2, 2, size=(count, latent))
-
-
-def _statistics(function, mean, log_var, rng):
-    """What a sample of N(mean, e^log_var) must satisfy, whichever way its noise was drawn."""
-    state = rng.bit_generator.state
-    z = function(mean, log_var, rng)
-    again = function(mean, log_var, rng)
-    rng.bit_generator.state = state
-    repeated = function(mean, log_var, rng)
-    if not isinstance(z, Tensor):
-        raise WrongForm(f"It returned {type(z).__name__}, wanted a Tensor of shape {mean.shape}: no gradient can flow "
-                        "through anything else. Use mg.exp and arithmetic on the Tensors you are given.")
-    if z.shape != mean.shape:
-        return {"z": z}
-    scaled = (z.data - mean.data) / np.exp(log_var.data / 2)  # the noise, if z is right
-    to_mean, to_log_var = (
-        mg.grad(mg.sum(z), (mean, log_var), allow_unused=True) if z.requires_grad else (None, None)
-    )
-    half = (z.data - mean.data) / 2
-    slope = 0.0 if to_log_var is None else (to_log_var.data * half).sum() / max((half * half).sum(), 1e-12)
-    return {
-        "same generator, same z (1 yes, 0 no)": float(np.array_equal(z.data, repeated.data)),
-        "fresh noise in a second call (1 yes, 0 no)": float(not np.array_equal(z.data, again.data)),
-        "standard deviation of (z − μ)/σ for each code": scaled.std(axis=0),
-        "mean of (z − μ)/σ for each code": scaled.mean(axis=0),
-        "correlation of the noise in two codes": np.mean(scaled[:, 0] * scaled[:, 1]),
-        "share of |z − μ| < σ": np.mean(np.abs(scaled) < 1),
-        "∂z/∂μ": 0.0 if to_mean is None else to_mean.data.mean(axis=0),
-        "∂z/∂log σ², divided by ½ (z − μ)": slope,
-    }
-
-
-def _statistics_wanted(function, mean, log_var, rng):
-    result = _statistics(function, mean, log_var, rng)
-    return result if len(result) > 1 else {"z": mean}  # never for the reference
 
 
 def _noise(mean, rng, shape=None):
@@ -67,7 +32,7 @@ REPARAMETERISE = Exercise(
     reference=lambda mean, log_var, rng: reparameterise(mean, log_var, rng=rng),
     solution=(reparameterise,),
     cases=lambda rng: [(*_codes(rng, 20_000, 3), np.random.default_rng(1))],
-    observe=_statistics,
+    observe=sample_statistics,
     tolerance=0.06,
     tensors=True,
     hints=(
@@ -194,47 +159,6 @@ IMPORTANCE = Exercise(
 # -- 05.4 the linear VAE ----------------------------------------------------------------------------------------------
 
 
-def ppca(x, latent):
-    """The maximum-likelihood linear-Gaussian model x = W z + m + noise: what the best linear VAE must equal.
-
-    Equation: σ² = mean of the D − L smallest eigenvalues of the covariance;  W = U_L (Λ_L − σ² I)^½
-                                                                                        [lesson 05, eq. 5.11]
-    Shapes:   x (B, D) → W (D, L), σ² a number
-    Source:   Tipping & Bishop 1999, doi 10.1111/1467-9868.00196.  Differs: W's rotation is fixed to the identity.
-    """
-    centred = x - x.mean(axis=0)
-    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred / len(x))  # ascending
-    variance = eigenvalues[:-latent].mean()
-    return vectors[:, -latent:] * np.sqrt(eigenvalues[-latent:] - variance), variance
-
-
-class LinearEncoder(nn.Module):
-    """q(z|x) = N(A x + a, diag s²): the variances are the same for every x, as in the true posterior.
-
-    Shapes:   x (B, D) → (B, 2L), means and log-variances side by side
-    """
-
-    def __init__(self, width, latent, *, rng):
-        self.mean = nn.Linear(width, latent, rng=rng)
-        self.log_var = parameter(np.zeros(latent))
-
-    def forward(self, x):
-        mean = self.mean(x)
-        return mg.concatenate((mean, 0 * mean + self.log_var), dim=1)
-
-
-class LinearDecoder(nn.Module):
-    """p(x|z) = N(W z + m, σ² I), with one σ² for all directions.   Shapes: z (B, L) → (B, 2, D)"""
-
-    def __init__(self, width, latent, *, rng):
-        self.mean = nn.Linear(latent, width, rng=rng)
-        self.log_var = parameter(np.zeros(1))
-
-    def forward(self, z):
-        mean = self.mean(z)
-        return mg.stack((mean, 0 * mean + self.log_var), dim=1)
-
-
 def _eigen(x, centre=True, count=None):
     centred = x - x.mean(axis=0) if centre else x
     return np.linalg.eigh(centred.T @ centred / (len(x) if count is None else count))
@@ -248,16 +172,6 @@ def _ppca_with(x, latent, *, centre=True, count=None, keep=None, variance=None, 
     return vectors[:, chosen] * (np.sqrt(scale) if root else scale), noise
 
 
-def _up_to_rotation(function, x, latent):
-    result = function(x, latent)
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        raise WrongForm(f"It returned {type(result).__name__}, wanted two things: W (D, L) and the variance σ².")
-    weight, variance = (np.asarray(getattr(part, "data", part), dtype=np.float64) for part in result)
-    if weight.shape != (x.shape[1], latent):
-        raise WrongForm(f"W has shape {weight.shape}, wanted {(x.shape[1], latent)}: one column for each code.")
-    return {"σ²": variance, "W Wᵀ (which no rotation of the codes changes)": weight @ weight.T}
-
-
 def _correlated(rng, count, width):
     return rng.normal(size=(count, width)) @ rng.normal(size=(width, width)) + rng.normal(0, 3, size=width)
 
@@ -268,7 +182,7 @@ LINEAR = Exercise(
     signature="my_ppca(x, latent)",
     reference=ppca,
     cases=lambda rng: [(_correlated(rng, 60, 6), 2), (_correlated(rng, 40, 5), 1), (_correlated(rng, 80, 4), 3)],
-    observe=_up_to_rotation,
+    observe=up_to_rotation,
     hints=(
         "Centre x, form its covariance (divide by the number of examples), take eigenvalues: np.linalg.eigh. Which of "
         "them does the model explain by codes, and which are left to be noise?",

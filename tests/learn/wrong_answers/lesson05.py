@@ -53,6 +53,10 @@ def returns_an_array(mean, log_var, rng):
     return rng.normal(mean.data, np.exp(log_var.data / 2))
 
 
+def summed_over_codes(mean, log_var, rng):
+    return (mean + mg.exp(log_var / 2) * rng.standard_normal(mean.shape)).sum(1)
+
+
 def scale_cut_from_the_graph(mean, log_var, rng):
     sigma = mg.exp(0.5 * log_var).detach()
     return mean + sigma * rng.standard_normal(mean.shape)
@@ -241,6 +245,7 @@ WRONG = {
         (the_same_noise_in_every_call, "the same in every call"),
         (drawn_by_numpy, "no gradient reaches mean and log_var"),
         (returns_an_array, "no gradient can flow"),
+        (summed_over_codes, "shape (20000,), wanted (20000, 3)"),
         (scale_cut_from_the_graph, "not log_var"),
         (numpy_on_tensors, "mg.exp"),
     ],
