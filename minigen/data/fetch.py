@@ -183,8 +183,10 @@ def _local_images(source, path):
         raise DataError(f"{source.name}: {path} does not exist") from error
     except (ValueError, KeyError, EOFError, OSError, TypeError, AttributeError, zipfile.BadZipFile,
             zlib.error) as error:
+        # NumPy takes any file that is no archive for a pickle and offers to load it unsafely: that advice stays here.
+        reason = "it is not an archive" if "pickle" in str(error) else error
         raise CorruptError(f"{source.name}: {path} is neither a folder of IDX files nor an .npz with "
-                           f"x_train, y_train, x_test, y_test ({error})") from error
+                           f"x_train, y_train, x_test, y_test ({reason})") from error
     images = _image_set(source.name, raw)
     for file, array in zip(source.files, raw, strict=True):
         # The bytes of the IDX file that would hold this array.

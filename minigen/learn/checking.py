@@ -105,7 +105,7 @@ def _compare(item, function):
     wrong = [(number, *answer) for number, answer in enumerate(answers, 1) if _differs(item, *answer[1:])]
     if wrong:
         return Mark(WRONG, _explain(item, call, wrong))
-    right = f"{len(cases)} cases agree"
+    right = "1 case agrees" if len(cases) == 1 else f"{len(cases)} cases agree"
     if item.gradcheck:
         try:
             tried = call is _with_tensors or _takes_tensors(function, cases[0])
@@ -229,7 +229,7 @@ def _close(item, answer, want):
 def _explain(item, call, wrong):
     """The diagnosis if there is one, then the first case that differs."""
     number, case, answer, wanted = wrong[0]
-    given = _describe(case)
+    given = _describe(item, case)
     if answer.keys() != wanted.keys():
         return f"It returned {len(answer)} value(s), wanted {len(wanted)}."
     name = next(n for n, want in wanted.items() if _differs(item, {n: answer[n]}, {n: want}))
@@ -270,9 +270,14 @@ def _agrees(item, mistake, case, answer):
     )  # fmt: skip
 
 
-def _describe(case):
-    names = {np.ndarray: lambda value: f"an array {value.shape}", np.random.Generator: lambda _: "a random generator"}
-    return ", ".join(names.get(type(value), repr)(value) for value in case)
+def _describe(item, case):
+    """A case by the names of the exercise's arguments: "mean (4, 3), latent = 2, rng"."""
+    names = item.signature.partition("(")[2].rstrip(")").split(", ")
+    return ", ".join(
+        f"{name} {value.shape}" if isinstance(value, np.ndarray) else
+        name if isinstance(value, np.random.Generator) else f"{name} = {value!r}"
+        for name, value in zip(names, case, strict=True)
+    )  # fmt: skip
 
 
 def _kindly(error, function):

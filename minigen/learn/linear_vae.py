@@ -46,7 +46,7 @@ class LinearDecoder(nn.Module):
 
     def __init__(self, width, latent, *, rng):
         self.mean = nn.Linear(latent, width, rng=rng)
-        self.log_var = parameter(np.zeros(1))
+        self.log_var = parameter(np.zeros(1))  # one number for all; parameters are arrays
 
     def forward(self, z):
         mean = self.mean(z)

@@ -38,7 +38,7 @@ def sample_statistics(function, mean, log_var, rng):
         "mean of (z − μ)/σ for each code": scaled.mean(axis=0),
         "correlation of the noise in two codes": np.mean(scaled[:, 0] * scaled[:, 1]),
         "share of |z − μ| < σ": np.mean(np.abs(scaled) < 1),
-        "∂z/∂μ": 0.0 if to_mean is None else to_mean.data.mean(axis=0),
+        "∂z/∂μ": np.zeros(mean.shape[1]) if to_mean is None else to_mean.data.mean(axis=0),
         "∂z/∂log σ², divided by ½ (z − μ)": slope,
     }
 

@@ -5,6 +5,7 @@ import numpy as np
 import minigen as mg
 from minigen.autograd import Tensor
 from minigen.distributions import kl_standard_normal
+from minigen.learn import slips
 from minigen.learn.exercise import Exercise, Mistake
 from minigen.learn.judges import better_digits
 from minigen.learn.linear_vae import ppca
@@ -52,6 +53,12 @@ REPARAMETERISE = Exercise(
                 lambda m, s, rng: m + mg.exp(0.5 * s) * _noise(m, rng, (1, m.shape[1]))),
         Mistake("Each example has one noise number for all of its codes; draw noise of the shape of mean.",
                 lambda m, s, rng: m + mg.exp(0.5 * s) * _noise(m, rng, (m.shape[0], 1))),
+        Mistake("One noise number serves the whole array; each of its numbers needs its own: draw noise of the shape "
+                "of mean.", lambda m, s, rng: m + mg.exp(0.5 * s) * _noise(m, rng, ())),
+        Mistake("Your noise is uniform; the ε of (5.6) is normal: rng.standard_normal(mean.shape).",
+                lambda m, s, rng: m + mg.exp(0.5 * s) * rng.random(m.shape)),
+        Mistake("Your noise is uniform; the ε of (5.6) is normal: rng.standard_normal(mean.shape).",
+                lambda m, s, rng: m + mg.exp(0.5 * s) * rng.uniform(-1, 1, m.shape)),
         Mistake("Your noise does not come from the rng given, so no run can be repeated.",
                 lambda m, s, rng: m + mg.exp(0.5 * s) * np.random.default_rng().standard_normal(m.shape)),
         Mistake("Your noise is the same in every call: use the rng as it is given, do not make a new one with a "
@@ -127,7 +134,9 @@ IMPORTANCE = Exercise(
     reference=log_mean_exp,
     solution=(log_mean_exp, VAE.iwae),
     cases=lambda rng: [(rng.normal(-3, 2, size=(5, 3)),), (rng.normal(size=(1, 4)),), (rng.normal(-1500, 9, (50, 2)),),
-                       (rng.normal(1200, 9, size=(7, 3)),)],
+                       (rng.normal(1200, 9, size=(7, 3)),),
+                       (rng.normal(0, 2, size=(9, 3)) + [-1500, 0, 1200],),  # one column far from the next
+                       (rng.normal(0, 2, size=(6, 2)) - 1700 * (np.arange(6)[:, None] > 0),)],  # a spread in one
     hints=(
         "Read (5.9) from the inside out: weights, then their average over the k samples (axis 0), then the logarithm.",
         "log(1/k Σ e^v) = logsumexp(v) − log k. And e^−1500 is 0 in floating point: take the largest v out first.",
@@ -146,8 +155,15 @@ IMPORTANCE = Exercise(
                 lambda v: log_mean_exp(v.reshape(-1))),
         Mistake("Right formula, but e^(−1500) is 0 and e^1200 is inf in floating point. Take the largest log weight "
                 "out of the exponential first, and add it back outside.", lambda v: np.log(np.mean(np.exp(v), axis=0))),
-        Mistake("That is the largest log weight; a useful lower estimate, but the average is wanted.",
-                lambda v: np.max(v, axis=0)),
+        Mistake("That is the largest log weight, an upper estimate (subtracting log k makes it a lower one); the "
+                "logarithm of the average is wanted.", lambda v: np.max(v, axis=0)),
+        Mistake("You took the largest log weight out of the exponential and did not add it back outside the logarithm.",
+                lambda v: log_mean_exp(v) - v.max(axis=0)),
+        Mistake("You take out the largest of all log weights; an example whose own are far below it still underflows. "
+                "Each example needs its own maximum: axis 0.", lambda v: slips.shifted(v, v.max())),
+        Mistake("You take out another number than the maximum (the minimum? the mean?), and the largest weight still "
+                "overflows. Take out the maximum: then no exponent is above 0.",
+                lambda v: slips.shifted(v, v.min(axis=0))),
         Mistake("You took the average of the weights but not its logarithm.", lambda v: np.exp(log_mean_exp(v))),
         Mistake("Yours has the opposite sign: the bound is on log p(x), not on the loss.", lambda v: -log_mean_exp(v)),
         Mistake("You divide by k outside the logarithm: (1/k) log Σ w. The 1/k belongs inside: log Σ w − log k.",
@@ -157,19 +173,6 @@ IMPORTANCE = Exercise(
 )  # fmt: skip
 
 # -- 05.4 the linear VAE ----------------------------------------------------------------------------------------------
-
-
-def _eigen(x, centre=True, count=None):
-    centred = x - x.mean(axis=0) if centre else x
-    return np.linalg.eigh(centred.T @ centred / (len(x) if count is None else count))
-
-
-def _ppca_with(x, latent, *, centre=True, count=None, keep=None, variance=None, subtract=True, root=True):
-    values, vectors = _eigen(x, centre, count)
-    chosen = slice(-latent, None) if keep is None else keep
-    noise = values[:-latent].mean() if variance is None else variance(values)
-    scale = np.maximum(values[chosen] - noise, 0) if subtract else values[chosen]
-    return vectors[:, chosen] * (np.sqrt(scale) if root else scale), noise
 
 
 def _correlated(rng, count, width):
@@ -191,25 +194,33 @@ LINEAR = Exercise(
     ),
     mistakes=(
         Mistake("np.linalg.eigh sorts its eigenvalues ascending: you kept the smallest L directions, and the largest "
-                "are the last.", lambda x, n: _ppca_with(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean())),
+                "are the last.", lambda x, n: slips.ppca(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean())),
         Mistake("np.linalg.eigh sorts its eigenvalues ascending: you kept the smallest L directions, and the largest "
-                "are the last.", lambda x, n: _ppca_with(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean(),
+                "are the last.", lambda x, n: slips.ppca(x, n, keep=slice(None, n), variance=lambda v: v[n:].mean(),
                                                       subtract=False)),
-        Mistake("You did not subtract the mean of x first.", lambda x, n: _ppca_with(x, n, centre=False)),
+        Mistake("You did not subtract the mean of x first.", lambda x, n: slips.ppca(x, n, centre=0)),
+        Mistake("You subtracted one number, the mean of all of x; each of the D columns has a mean of its own: axis 0.",
+                lambda x, n: slips.ppca(x, n, centre=x.mean())),
+        Mistake("You did not divide xᵀx by n; the covariance is an average over the examples.",
+                lambda x, n: slips.ppca(x, n, count=1)),
+        Mistake("You took rows of the matrix that np.linalg.eigh gives; its eigenvectors are the columns.",
+                lambda x, n: slips.ppca(x, n, rows=True)),
+        Mistake("σ² is the mean of the eigenvalues left out; you took only the largest of them.",
+                lambda x, n: slips.ppca(x, n, variance=lambda v: v[-n - 1])),
         Mistake("W is too long: the noise already explains σ² in every direction, so scale by √(λ − σ²), not √λ.",
-                lambda x, n: _ppca_with(x, n, subtract=False)),
+                lambda x, n: slips.ppca(x, n, subtract=False)),
         Mistake("You scaled the eigenvectors by λ − σ²; it is the square root, since W enters the covariance twice.",
-                lambda x, n: _ppca_with(x, n, root=False)),
+                lambda x, n: slips.ppca(x, n, root=False)),
         Mistake("You divided by n − 1; maximum likelihood divides by n.",
-                lambda x, n: _ppca_with(x, n, count=len(x) - 1)),
+                lambda x, n: slips.ppca(x, n, count=len(x) - 1)),
         Mistake("σ² is the mean of the eigenvalues that were left out; you summed them.",
-                lambda x, n: _ppca_with(x, n, variance=lambda v: v[:-n].sum())),
+                lambda x, n: slips.ppca(x, n, variance=lambda v: v[:-n].sum())),
         Mistake("σ² is the mean over the D − L eigenvalues left out; you averaged over all D.",
-                lambda x, n: _ppca_with(x, n, variance=lambda v: v.mean())),
+                lambda x, n: slips.ppca(x, n, variance=lambda v: v.mean())),
         Mistake("σ² is the mean of the eigenvalues left out; you divided their sum by D instead of D − L.",
-                lambda x, n: _ppca_with(x, n, variance=lambda v: v[:-n].sum() / len(v))),
+                lambda x, n: slips.ppca(x, n, variance=lambda v: v[:-n].sum() / len(v))),
         Mistake("σ² is the mean of the eigenvalues left out; you took only the smallest.",
-                lambda x, n: _ppca_with(x, n, variance=lambda v: v[0])),
+                lambda x, n: slips.ppca(x, n, variance=lambda v: v[0])),
         Mistake("You returned the standard deviation σ; σ² is wanted.",
                 lambda x, n: (ppca(x, n)[0], np.sqrt(ppca(x, n)[1]))),
     ),
@@ -222,23 +233,6 @@ LINEAR = Exercise(
 def _ranked(rng, count, levels):
     labels = (np.arange(count) % 3 == 0).astype(np.int64)
     return labels, np.round(rng.normal(size=count) + 1.2 * labels, levels)
-
-
-def _pairs(labels, scores, tie):
-    positive, negative = scores[labels == 1], scores[labels == 0]
-    difference = positive[:, None] - negative
-    return np.mean((difference > 0) + tie * (difference == 0))
-
-
-def _at_threshold(labels, scores):
-    return np.mean((scores > np.median(scores)) == labels)
-
-
-def _rank_sum(labels, scores):
-    """Ranks in which a tie is broken by position, as argsort does."""
-    order = np.argsort(np.argsort(scores, kind="stable")) + 1
-    n = labels.sum()
-    return (order[labels == 1].sum() - n * (n + 1) / 2) / (n * (len(labels) - n))
 
 
 ANOMALY = Exercise(
@@ -257,16 +251,22 @@ ANOMALY = Exercise(
     ),
     mistakes=(
         Mistake("Ties: an anomaly that scores the same as an ordinary example counts ½, not 0.",
-                lambda y, s: _pairs(y, s, 0.0)),
+                lambda y, s: slips.pairs(y, s, 0.0)),
         Mistake("Ties: an anomaly that scores the same as an ordinary example counts ½, not 1.",
-                lambda y, s: _pairs(y, s, 1.0)),
+                lambda y, s: slips.pairs(y, s, 1.0)),
         Mistake("Yours is 1 − AUROC: you count ordinary examples that beat anomalies. Label 1 should score high.",
                 lambda y, s: 1 - auroc(y, s)),
         Mistake("Ties: equal scores share the mean of their ranks; argsort ranks them in the order of the file.",
-                _rank_sum),
+                slips.rank_sum),
+        Mistake("Ties: equal scores make one slanted step of the curve; argsort takes them in the order of the file.",
+                lambda y, s: 1 - slips.rank_sum(y, -s)),
+        Mistake("You divided by the number of all pairs; only anomaly and ordinary example make a pair: n₊ n₋.",
+                lambda y, s: auroc(y, s) * y.sum() * (1 - y).sum() / len(y) ** 2),
+        Mistake("You divided by the number of all pairs; only anomaly and ordinary example make a pair: n₊ n₋.",
+                lambda y, s: auroc(y, s) * y.sum() * (1 - y).sum() / (len(y) * (len(y) - 1) / 2)),
         Mistake("You counted the pairs but did not divide by their number, n₊ n₋.",
                 lambda y, s: auroc(y, s) * y.sum() * (1 - y).sum()),
-        Mistake("That is the accuracy at one threshold; the AUROC needs no threshold.", _at_threshold),
+        Mistake("That is the accuracy at one threshold; the AUROC needs no threshold.", slips.accuracy),
     ),
     afterword="AUROC ½ is guessing, 1 is perfect.",
 )  # fmt: skip

@@ -66,6 +66,18 @@ def numpy_on_tensors(mean, log_var, rng):
     return mean + np.exp(log_var / 2) * rng.standard_normal(mean.shape)
 
 
+def one_noise_number(mean, log_var, rng):
+    return mean + mg.exp(log_var / 2) * rng.standard_normal()
+
+
+def uniform_noise(mean, log_var, rng):
+    return mean + mg.exp(log_var / 2) * rng.uniform(size=mean.shape)
+
+
+def uniform_noise_around_zero(mean, log_var, rng):
+    return mean + mg.sqrt(mg.exp(log_var)) * (2 * rng.random(mean.shape) - 1)
+
+
 # -- 05.2 -------------------------------------------------------------------------------------------------------------
 
 
@@ -134,6 +146,30 @@ def overflowing(log_weights):
     return log(mean(exp(log_weights), axis=0))
 
 
+def the_largest_weight(log_weights):
+    return log_weights.max(0)
+
+
+def maximum_not_added_back(log_weights):
+    m = log_weights.max(0)
+    return np.log(np.exp(log_weights - m).mean(0))
+
+
+def one_maximum_for_all_examples(log_weights):
+    m = np.max(log_weights)
+    return m + np.log(np.mean(np.exp(log_weights - m), axis=0))
+
+
+def minimum_taken_out(log_weights):
+    m = log_weights.min(axis=0)
+    return m + np.log(np.mean(np.exp(log_weights - m), axis=0))
+
+
+def mean_taken_out(log_weights):
+    m = log_weights.mean(0)
+    return m + np.log(np.exp(log_weights - m).mean(0))
+
+
 # -- 05.4 -------------------------------------------------------------------------------------------------------------
 
 
@@ -178,6 +214,33 @@ def transposed_weights(x, latent):
     return (vectors[:, -latent:] * np.sqrt(values[-latent:] - variance)).T, variance
 
 
+def not_divided_by_n(x, latent):
+    x = x - x.mean(0)
+    values, vectors = np.linalg.eigh(x.T @ x)
+    variance = values[:-latent].mean()
+    return vectors[:, -latent:] * np.sqrt(values[-latent:] - variance), variance
+
+
+def centred_by_one_number(x, latent):
+    x = x - x.mean()
+    values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    variance = values[:-latent].mean()
+    return vectors[:, -latent:] * np.sqrt(values[-latent:] - variance), variance
+
+
+def rows_as_eigenvectors(x, latent):
+    values, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
+    variance = values[:-latent].mean()
+    return vectors[-latent:].T * np.sqrt(values[-latent:] - variance), variance
+
+
+def first_value_left_out(x, latent):
+    values, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
+    values, vectors = values[::-1], vectors[:, ::-1]
+    variance = values[latent]
+    return vectors[:, :latent] * np.sqrt(values[:latent] - variance), variance
+
+
 # -- 05.5 -------------------------------------------------------------------------------------------------------------
 
 
@@ -203,6 +266,24 @@ def argsort_ranks(labels, scores):
 def counted_not_averaged(labels, scores):
     d = scores[labels == 1][:, None] - scores[labels == 0]
     return np.sum((d > 0) + 0.5 * (d == 0))
+
+
+def trapezia_without_ties(labels, scores):
+    hit = labels[np.argsort(-scores, kind="stable")]
+    true_rate = np.concatenate([[0], np.cumsum(hit) / hit.sum()])
+    false_rate = np.concatenate([[0], np.cumsum(1 - hit) / (1 - hit).sum()])
+    return np.sum(np.diff(false_rate) * (true_rate[1:] + true_rate[:-1]) / 2)
+
+
+def share_of_all_pairs(labels, scores):
+    d = scores[labels == 1][:, None] - scores[labels == 0]
+    return np.sum((d > 0) + 0.5 * (d == 0)) / len(scores) ** 2
+
+
+def share_of_all_different_pairs(labels, scores):
+    d = scores[labels == 1][:, None] - scores[labels == 0]
+    n = len(scores)
+    return np.sum((d > 0) + 0.5 * (d == 0)) / (n * (n - 1) / 2)
 
 
 # -- 05.6 -------------------------------------------------------------------------------------------------------------
@@ -248,6 +329,9 @@ WRONG = {
         (summed_over_codes, "shape (20000,), wanted (20000, 3)"),
         (scale_cut_from_the_graph, "not log_var"),
         (numpy_on_tensors, "mg.exp"),
+        (one_noise_number, "One noise number serves the whole array"),
+        (uniform_noise, "Your noise is uniform"),
+        (uniform_noise_around_zero, "Your noise is uniform"),
     ],
     "05.2": [
         (kl_of_every_code, "shape (4, 3), wanted (4,): Sum over the latent dimensions; each example has one KL"),
@@ -266,6 +350,11 @@ WRONG = {
         (summed_weights, "subtract log k"),
         (wrong_axis, "shape (5,), wanted (3,): You averaged over the examples"),
         (overflowing, "e^(−1500) is 0"),
+        (the_largest_weight, "an upper estimate (subtracting log k makes it a lower one)"),
+        (maximum_not_added_back, "did not add it back"),
+        (one_maximum_for_all_examples, "Each example needs its own maximum"),
+        (minimum_taken_out, "You take out another number than the maximum"),
+        (mean_taken_out, "You take out another number than the maximum"),
     ],
     "05.4": [
         (smallest_directions, "sorts its eigenvalues ascending"),
@@ -273,6 +362,10 @@ WRONG = {
         (plain_pca, "W is too long"),
         (unbiased_covariance, "divided by n − 1"),
         (noise_summed, "you summed them"),
+        (not_divided_by_n, "did not divide xᵀx by n"),
+        (centred_by_one_number, "You subtracted one number"),
+        (rows_as_eigenvectors, "its eigenvectors are the columns"),
+        (first_value_left_out, "you took only the largest of them"),
         (only_the_weights, "wanted two things"),
         (transposed_weights, "one column for each code"),
     ],
@@ -282,6 +375,9 @@ WRONG = {
         (reversed_order, "Yours is 1 − AUROC"),
         (argsort_ranks, "argsort ranks them in the order of the file"),
         (counted_not_averaged, "did not divide by their number"),
+        (trapezia_without_ties, "one slanted step of the curve"),
+        (share_of_all_pairs, "divided by the number of all pairs"),
+        (share_of_all_different_pairs, "divided by the number of all pairs"),
     ],
     "05.6": [
         (only_a_network, "wanted a VAE"),
