@@ -54,7 +54,6 @@ FONTS = (
     Font("STIXGeneralBol.ttf", 1, 1, 1, 0),
     Font("STIXGeneralBolIta.ttf", 1, 1, 1, 1),
     Font("cmr10.ttf", 1, 2, 0, 0),
-    Font("cmti10.ttf", 1, 2, 0, 1),
     Font("cmb10.ttf", 1, 2, 1, 0),
     Font("DejaVuSansMono.ttf", 2, 0, 0, 0),
     Font("DejaVuSansMono-Oblique.ttf", 2, 0, 0, 1),
@@ -75,7 +74,7 @@ SIZE_JITTER = 0.05                               # ± this fraction of the nomin
 POSITION_JITTER = 0.08                           # ± this fraction of the free space
 # Height of a capital in pixels, per image size: small, medium, large.
 CAPITAL_HEIGHTS = {28: (9.0, 12.5, 16.5), 16: (6.5, 8.0, 10.0)}
-ATLAS_VERSION = 1
+ATLAS_VERSION = 2
 
 
 class Glyphs(NamedTuple):
