@@ -17,7 +17,7 @@ from minigen.data.batches import Batches
 from minigen.metrics.likelihood import bits_per_dim
 from minigen.models.vae import VAE, conv_decoder, conv_encoder
 from minigen.optim import Adam, Schedule, cosine
-from minigen.recipes import base
+from minigen.recipes import base, vae_digits
 
 SIZE = 28
 LEVELS = 17
@@ -50,14 +50,7 @@ class Experiment(base.Experiment):
         self.schedule = Schedule(self.optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 5))
         self.state = {"model": self.model, "optimizer": self.optimizer, "batches": self.batches, "rng": self.rng}
 
-    def step(self):
-        """One gradient step on −ELBO, averaged over a batch."""
-        self.schedule(self.batches.epoch * len(self.batches) + self.batches.position // self.batch_size)
-        loss = self.model.loss(next(self.batches), rng=self.rng).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.item()}
+    step = vae_digits.Experiment.step  # one gradient step on −ELBO, the same for letters as for digits
 
     def validate(self):
         """−ELBO on the validation letters, with the same noise every time."""
