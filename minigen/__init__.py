@@ -23,6 +23,7 @@ from minigen.autograd import (
     primitive,
 )  # fmt: skip
 from minigen.autograd.gradcheck import gradcheck, gradgradcheck
+from minigen.kernels.threads import get_num_threads, set_num_threads
 from minigen.ops import *  # noqa: F403
 from minigen.ops import __all__ as _operations
 from minigen.version import __version__

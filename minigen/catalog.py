@@ -11,7 +11,7 @@ from dataclasses import dataclass
 class Lesson:
     """One lesson.
 
-    number:    "05"
+    number:    "05"; appendices have a letter, "A1"
     title:     as in the notebook's first line and in the README
     topic:     a few words on what is in it
     notebook:  the file's name in lessons/, or None while the lesson is not written
@@ -62,12 +62,27 @@ LESSONS = (
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
     Lesson("13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion"),
     Lesson("14", "Using and judging generative models", "augmentation, anomalies, diversity, deepfakes"),
+    Lesson(
+        "A1", "From a triple loop to the machine's limit",
+        "the roofline, cache blocks, register tiles, threads, a fast exp, attention in little memory",
+        notebook="A1_fast_kernels.ipynb",
+        modules=("kernels/tile.py", "kernels/product.py", "kernels/convolutions.py", "kernels/functions.py",
+                 "kernels/attention.py"),
+    ),  # fmt: skip
 )
 
 
 def lesson(number):
-    """The Lesson with this number, "05" or 5."""
-    return LESSONS[int(number) - 1]
+    """The Lesson with this number: "05", 5 or "A1".
+
+    Raises:   KeyError if there is none.
+    """
+    return {entry.number: entry for entry in LESSONS}[as_number(number)]
+
+
+def as_number(number):
+    """A lesson's number in two characters: 5 and "5" are "05", "A1" stays as it is."""
+    return str(number).zfill(2)
 
 
 def readme_table():

@@ -5,6 +5,7 @@ with 130. Each command imports what it needs when it runs, so that `minigen --he
 """
 
 import argparse
+import importlib
 import os
 import sys
 import warnings
@@ -83,6 +84,15 @@ def parser():
     lessons.add_argument("--copy-only", action="store_true", help="only copy")
 
     command("progress", show_progress, "show which exercises are done")
+
+    bench = command("bench", run_benchmark, "time the training steps and the kernels beside PyTorch, JAX and others")
+    bench.add_argument("--quick", action="store_true", help="fewer repeats and peers: two minutes in place of fifteen")
+    bench.add_argument("--only", metavar="NAME", help="one chapter, training step or kernel; a wrong name lists them")
+    bench.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
+    bench.add_argument("--no-torch", action="store_true", help="leave PyTorch out")
+
+    warmup = command("warmup", warm_up, "compile all kernels now, so that no training waits for it later")
+    warmup.add_argument("--all", action="store_true", help="for float64 too, in which gradients are checked")
 
     fetch = command("fetch", fetch_data, "download a data set into the cache, and check it")
     fetch.add_argument("name", choices=("mnist", "fashion-mnist", "tiny-shakespeare"), metavar="NAME",
@@ -163,6 +173,24 @@ def show_progress(options):
     from minigen.learn import progress
 
     progress.print_summary()
+
+
+def run_benchmark(options):
+    """Run the benchmark, which lies beside the tests: it is no part of an installed package."""
+    folder = Path(__file__).parents[1] / "tests" / "benchmarks"
+    if not (folder / "suite").is_dir():
+        raise CommandError("bench: the benchmark is in the source, not in an installed package: clone the repository "
+                           "and run `pip install -e '.[bench]'` and `minigen bench` there")
+    sys.path.insert(0, str(folder))
+    report = importlib.import_module("suite.report")
+    report.main(options.quick, options.only, options.json, not options.no_torch)
+
+
+def warm_up(options):
+    """Compile the kernels, or see that they are compiled."""
+    from minigen.kernels import warmup
+
+    warmup.warm_up(("float32", "float64") if options.all else ("float32",))
 
 
 def fetch_data(options):

@@ -25,7 +25,7 @@ BELOW_RECIPES = {"autograd", "kernels", "ops", "nn", "distributions", "likelihoo
 ARROWS = {
     "errors": set(),
     "version": set(),
-    "kernels": set(),
+    "kernels": {"data.cache"},  # where compiled code is kept
     "autograd": set(),
     "ops": {"autograd", "kernels"},
     "nn": {"ops", "autograd"},
@@ -36,7 +36,7 @@ ARROWS = {
     "models": {"nn", "distributions", "likelihoods", "ops", "autograd"},
     "metrics": {"nn", "ops", "autograd"},
     "viz": set(),
-    "train": {"optim", "autograd", "data.cache"},  # data.cache: how a file is written so that it is never half there
+    "train": {"optim", "autograd", "kernels.threads", "data.cache"},  # data.cache: how a file is written so that it is never half there
     "samples": {"autograd", "ops", "nn", "distributions", "likelihoods", "optim"},
     "gradtable": {"autograd", "ops", "nn", "distributions", "likelihoods", "samples"},
     "recipes": BELOW_RECIPES,
@@ -44,7 +44,7 @@ ARROWS = {
     "learn": BELOW_RECIPES | {"recipes", "catalog", "minigen"},
     "workspace": set(),
     "cli": {*BELOW_RECIPES, "recipes", "learn", "catalog", "gradtable", "workspace"},
-    "__init__": {"autograd", "ops", "nn", "distributions", "likelihoods", "optim", "data"},
+    "__init__": {"autograd", "kernels.threads", "ops", "nn", "distributions", "likelihoods", "optim", "data"},
     "__main__": {"cli"},
 }
 # The few arrows between models: a hybrid may import the models that it joins.
@@ -55,6 +55,7 @@ EVERYWHERE = {"numpy"}
 OUTSIDE = {
     "scipy": {"kernels", "ops", "distributions", "likelihoods", "metrics", "data", "learn", "nn", "models"},
     "numba": {"kernels"},
+    "llvmlite": {"kernels"},
     "matplotlib": {"viz"},
     "threadpoolctl": {"kernels"},
 }
@@ -63,8 +64,7 @@ LAZILY = {
     "cycler": {"viz.py"},
     "pooch": {"data/fetch.py"},
     "requests": {"data/fetch.py"},  # comes with pooch
-    "tqdm": {"data/fetch.py", "train/progress.py"},
-    "threadpoolctl": {"recipes/running.py", "train/loop.py"},
+    "tqdm": {"data/fetch.py", "train/progress.py", "kernels/warmup.py"},
     "IPython": {"viz.py", "learn/page.py", "learn/source.py"},
 }
 STANDARD = set(importlib.import_module("sys").stdlib_module_names)

@@ -14,9 +14,14 @@ ROOT = Path(__file__).parents[1]
 WRITTEN = [lesson for lesson in catalog.LESSONS if lesson.exists]
 
 
-def test_there_are_fourteen_lessons_in_order():
-    assert [lesson.number for lesson in catalog.LESSONS] == [f"{number:02}" for number in range(1, 15)]
+def test_there_are_fourteen_lessons_in_order_and_then_the_appendices():
+    numbers = [lesson.number for lesson in catalog.LESSONS]
+    assert numbers[:14] == [f"{number:02}" for number in range(1, 15)]
+    assert numbers[14:] == [f"A{number}" for number in range(1, len(numbers) - 13)]
     assert catalog.lesson(5) is catalog.lesson("05") is catalog.LESSONS[4]
+    assert catalog.lesson("A1") is catalog.LESSONS[14]
+    with pytest.raises(KeyError):
+        catalog.lesson("A99")
 
 
 @pytest.mark.parametrize("lesson", WRITTEN, ids=lambda lesson: lesson.number)
@@ -58,7 +63,7 @@ def test_every_notebook_is_in_the_catalogue_once():
 
 def test_every_figure_belongs_to_a_lesson_that_exists():
     numbers = {lesson.number for lesson in WRITTEN}
-    figures = [path.name for path in (ROOT / "figures").glob("[0-9]*.png")]
+    figures = [path.name for path in (ROOT / "figures").glob("[0-9A][0-9]_*.png")]
     assert [name for name in figures if name.split("_")[0] not in numbers] == []
 
 

@@ -14,7 +14,6 @@ import minigen as mg
 from minigen import optim
 from minigen.autograd.tensor import constant
 from minigen.errors import AnomalyError, GraphError, ShapeError, StateError
-from minigen.optim import flat
 
 GOLDEN = Path(__file__).parent / "golden" / "optim.npz"
 SHAPES = [(4, 3), (3,), (), (2, 1, 2)]
@@ -205,21 +204,6 @@ def test_parameters_keep_identity_shape_and_values_when_they_move_into_one_array
     assert [p.shape for p in params] == SHAPES
     bases = {id(p._data.base) for p in params}
     assert len(bases) == 1
-
-
-def test_blocks_that_cut_through_parameters_change_no_bit(monkeypatch):
-    results = []
-    for size in (65536, 5):
-        monkeypatch.setattr(flat, "BLOCK", size)
-        params = parameters()
-        optimizer = optim.Adam(params, lr=0.1, weight_decay=0.1)
-        for step in range(5):
-            give_gradients(params, step)
-            if step == 3:
-                params[1].grad = None
-            optimizer.step()
-        results.append([p.numpy() for p in params])
-    assert same_bits(*results)
 
 
 def test_a_step_leaves_the_gradients_as_they_were():

@@ -88,7 +88,7 @@ class Op:
                 raise self.explain(error, values, settings) from error
             return self.finish(inputs, values, y, settings)
 
-        if self.definition is None and not self.variadic:
+        if not self.variadic:
             call = shortcut(self, call)  # the same, unrolled for the common call on one or two Tensors
         functools.update_wrapper(call, self.definition or self.forward)  # name, docstring, signature
         call.op = self

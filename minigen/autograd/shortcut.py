@@ -2,8 +2,8 @@
 
 An operation on a 4×4 array takes NumPy 0.3 µs; everything else is bookkeeping. This file does exactly what `Op` in
 primitive.py does, without its loops, for the calls that make up most of a model: operations without settings on one
-Tensor, on two, or on a Tensor and a Python number. Every other call goes to the general path. (A test holds the two
-together.)
+Tensor, on two, or on a Tensor and a Python number, and fused operations on one Tensor. Every other call goes to the
+general path. (A test holds the two together.)
 """
 
 import numpy as np
@@ -17,6 +17,8 @@ _new = object.__new__
 
 def shortcut(op, general):
     """`general`, the callable of `op`, behind a quick path where there is one for its inputs."""
+    if op.definition is not None:
+        return _fused_for_one(op, general) if op.inputs == ("x",) else general
     unrolled = {("x",): _for_one, ("a", "b"): _for_two}.get(op.inputs)
     return general if op.settings or unrolled is None else unrolled(op, general)
 
@@ -46,6 +48,33 @@ def _for_one(op, general):
         node.plan = plan
         node.parents = (x._node,)
         node.saved = (value if keep_x else None, y if keep_y else None)
+        node.shape = y.shape
+        return result
+
+    return call
+
+
+def _fused_for_one(op, general):
+    forward, plans = op.forward, op.plans
+
+    def call(x, **settings):
+        if settings or type(x) is not Tensor or switches.in_use or x._node is None or 1 not in plans:
+            return general(x, **settings)
+        value = x._data
+        try:
+            y, extras = forward(value)
+        except (ValueError, IndexError) as error:
+            raise op.explain(error, (value,), {}) from error
+        if type(y) is not np.ndarray or y.base is not None:
+            return op.finish((x,), [value], (y, extras), {})
+        result, node = _new(Tensor), _new(Node)
+        result._data = y
+        result._node = node
+        result._grad = result._version = None
+        node.order = next(clock)
+        node.plan = plans[1]
+        node.parents = (x._node,)
+        node.saved = ((value,), extras, settings)
         node.shape = y.shape
         return result
 

@@ -58,5 +58,5 @@ class Exercise:
 
     @property
     def lesson(self):
-        """The lesson's two digits."""
+        """The lesson's number: "05", "A1"."""
         return self.id.split(".")[0]

@@ -4,6 +4,7 @@ import functools
 import importlib
 import pkgutil
 
+from minigen.catalog import as_number
 from minigen.errors import MinigenError
 from minigen.learn import exercises as lessons
 
@@ -20,8 +21,8 @@ def _all():
 
 
 def exercises(lesson=None):
-    """The exercises in order: of one lesson ("05" or 5), or of all."""
-    wanted = None if lesson is None else f"{int(lesson):02d}"
+    """The exercises in order: of one lesson ("05", 5 or "A1"), or of all."""
+    wanted = None if lesson is None else as_number(lesson)
     return [item for item in _all().values() if wanted in (None, item.lesson)]
 
 

@@ -29,5 +29,6 @@ from minigen.nn.layers import (
     GroupNorm,
     LayerNorm,
     Linear,
+    RMSNorm,
 )  # fmt: skip
 from minigen.nn.module import Module, parameter

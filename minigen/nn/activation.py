@@ -51,9 +51,12 @@ class SiLU(_Activation):
 
 
 class GELU(_Activation):
-    """x Φ(x)."""
+    """x Φ(x); approximate: "none" or "tanh"."""
 
     function = staticmethod(ops.gelu)
+
+    def __init__(self, approximate="none"):
+        super().__init__(approximate=approximate)
 
 
 class Tanh(_Activation):

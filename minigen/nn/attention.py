@@ -31,29 +31,43 @@ class MultiheadAttention(Module):
         self.dropout = Dropout(dropout, rng=rng)
 
     def forward(self, query, key, value, attn_mask=None, is_causal=False, need_weights=True):
-        """attn_mask: boolean (T, S), True where looking is forbidden (PyTorch's sense here), or numbers to add."""
+        """attn_mask: boolean (T, S), True where looking is forbidden (PyTorch's sense here), or numbers to add.
+
+        With need_weights=False, and no dropout to be applied to them, the weights are never stored.
+        """
+        if attn_mask is not None:
+            attn_mask = np.asarray(attn_mask)
+            attn_mask = ~attn_mask if attn_mask.dtype == bool else attn_mask  # True where looking is allowed
+        same = query is key is value
         if not self.batch_first:
             query, key, value = (x.transpose(0, 1) for x in (query, key, value))  # (B, T, D)
-        d = query.shape[-1]
-        parts = [(self.in_proj_weight[i * d : (i + 1) * d], None) for i in range(3)]
-        if self.in_proj_bias is not None:
-            parts = [(weight, self.in_proj_bias[i * d : (i + 1) * d]) for i, (weight, _) in enumerate(parts)]
-        q, k, v = (self._heads(ops.linear(x, *wb)) for x, wb in zip((query, key, value), parts, strict=True))
-
-        scores = ops.matmul(q, k.transpose(-2, -1)) * (1.0 / np.sqrt(d // self.num_heads).item())  # (B, N, T, S)
-        if is_causal:
-            scores = ops.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
-        if attn_mask is not None:
-            mask = np.asarray(attn_mask)
-            scores = ops.where(~mask, scores, -np.inf) if mask.dtype == bool else scores + mask
-        weights = ops.softmax(scores, dim=-1)
-        y = ops.matmul(self.dropout(weights), v)  # (B, N, T, D/N)
-        y = ops.reshape(y.permute(0, 2, 1, 3), (*query.shape[:2], d))  # (B, T, D)
+        fused = not need_weights and not (self.training and self.dropout.p)
+        if fused and same:
+            qkv = ops.linear(query, self.in_proj_weight, self.in_proj_bias)  # (B, T, 3·D)
+            y, weights = ops.self_attention(qkv, self.num_heads, attn_mask, is_causal), None
+        else:
+            attend = ops.scaled_dot_product_attention if fused else self._attend
+            y = attend(*self._projected(query, key, value), attn_mask, is_causal)
+            y, weights = (y, None) if fused else y
+            y = ops.reshape(y.permute(0, 2, 1, 3), query.shape)  # (B, N, T, D/N) → (B, T, D)
         y = self.out_proj(y)
         y = y if self.batch_first else y.transpose(0, 1)
         return y, ops.mean(weights, dim=1) if need_weights else None
 
-    def _heads(self, x):
-        """(B, T, D) → (B, N, T, D/N)"""
-        b, t, d = x.shape
-        return ops.reshape(x, (b, t, self.num_heads, d // self.num_heads)).permute(0, 2, 1, 3)
+    def _projected(self, query, key, value):
+        """Queries, keys and values of each head: three of (B, N, T, D/N)."""
+        d = query.shape[-1]
+        for i, x in enumerate((query, key, value)):
+            part = slice(i * d, (i + 1) * d)
+            x = ops.linear(x, self.in_proj_weight[part], None if self.in_proj_bias is None else self.in_proj_bias[part])
+            yield ops.reshape(x, (*x.shape[:2], self.num_heads, d // self.num_heads)).permute(0, 2, 1, 3)
+
+    def _attend(self, query, key, value, mask, is_causal):
+        """Attention with the weights written out, (B, N, T, S), and dropout on them."""
+        scores = ops.matmul(query, key.transpose(-2, -1)) * (1.0 / np.sqrt(query.shape[-1]).item())
+        if is_causal:
+            scores = ops.where(np.tri(*scores.shape[-2:], dtype=bool), scores, -np.inf)
+        if mask is not None:
+            scores = ops.where(mask, scores, -np.inf) if mask.dtype == bool else scores + mask
+        weights = ops.softmax(scores, dim=-1)
+        return ops.matmul(self.dropout(weights), value), weights

@@ -12,6 +12,7 @@ from minigen import ops
 from minigen.errors import ShapeError
 from minigen.nn import init
 from minigen.nn.module import Module, generator, parameter
+from minigen.ops.normalization import batch_norm_and_moments
 
 
 class Linear(Module):
@@ -126,8 +127,29 @@ class LayerNorm(Module):
         return f"{self.weight.size}, eps={self.eps}"
 
 
+class RMSNorm(Module):
+    """Mean square 1 over the last axis of each example, then a learnt scale.
+
+    Source: Zhang & Sennrich 2019, arXiv:1910.07467.  Differs: nothing.
+    """
+
+    def __init__(self, normalized_shape, eps=None):
+        (size,) = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
+        self.eps = eps
+        self.weight = parameter(np.ones(size))
+
+    def forward(self, x):
+        return ops.rms_norm(x, self.weight, eps=self.eps)
+
+    def extra_repr(self):
+        return f"{self.weight.size}, eps={self.eps}"
+
+
 class GroupNorm(Module):
-    """Mean 0 and variance 1 over each group of channels, then a learnt scale and shift per channel."""
+    """Mean 0 and variance 1 over each group of channels, then a learnt scale and shift per channel.
+
+    `norm(x, activation="silu")` is silu(norm(x)) in one pass.
+    """
 
     def __init__(self, num_groups, num_channels, eps=1e-5):
         _divided("GroupNorm", num_channels, num_groups)
@@ -136,8 +158,8 @@ class GroupNorm(Module):
         self.weight = parameter(np.ones(num_channels))
         self.bias = parameter(np.zeros(num_channels))
 
-    def forward(self, x):
-        return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)
+    def forward(self, x, activation=None):
+        return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps, activation)
 
     def extra_repr(self):
         return f"{self.num_groups}, {self.weight.size}, eps={self.eps}"
@@ -173,11 +195,11 @@ class _BatchNorm(Module):
         count = math.prod(x.shape) // x.shape[1]
         if count < 2:
             raise ShapeError(f"{name}: a batch of one value per channel has no variance (input {tuple(x.shape)})")
-        values, dims = x.detach().data, (0, *range(2, x.ndim))
-        self.running_mean += self.momentum * (values.mean(axis=dims) - self.running_mean)
-        self.running_var += self.momentum * (values.var(axis=dims, ddof=1) - self.running_var)
+        y, mean, var = batch_norm_and_moments(x, self.weight, self.bias, eps=self.eps)
+        self.running_mean += self.momentum * (mean - self.running_mean)
+        self.running_var += self.momentum * (var * (count / (count - 1)) - self.running_var)
         self.num_batches_tracked += 1
-        return ops.batch_norm(x, self.weight, self.bias, eps=self.eps)
+        return y
 
     def extra_repr(self):
         return f"{self.weight.size}, eps={self.eps}, momentum={self.momentum}"
@@ -210,8 +232,7 @@ class Dropout(Module):
     def forward(self, x):
         if not self.training or self.p == 0:
             return x
-        kept = self.rng.random(x.shape, dtype=np.float32) >= self.p
-        return x * (kept * x.dtype.type(1 / (1 - self.p)))
+        return ops.dropout(x, p=self.p, key=int(self.rng.integers(1 << 63)))
 
     def extra_repr(self):
         return f"p={self.p}"

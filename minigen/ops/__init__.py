@@ -6,17 +6,14 @@ methods.py makes `x + y`, `x[0]` and `x.sum()` work on Tensors.
 
 from minigen.autograd.broadcasting import broadcast_to
 from minigen.ops import methods  # noqa: F401  (installs the operators on Tensor)
-from minigen.ops.attention import scaled_dot_product_attention
+from minigen.ops.attention import scaled_dot_product_attention, self_attention
 from minigen.ops.convolution import (
-    avg_pool2d,
     col2im,
     conv1d,
     conv2d,
     conv_transpose2d,
     im2col,
-    max_pool2d,
     unfold,
-    upsample_nearest,
 )  # fmt: skip
 from minigen.ops.elementwise import (
     abs,
@@ -24,6 +21,7 @@ from minigen.ops.elementwise import (
     clip,
     cos,
     div,
+    dropout,
     elu,
     erf,
     exp,
@@ -50,7 +48,8 @@ from minigen.ops.elementwise import (
 from minigen.ops.linalg import cholesky, einsum, inverse, linear, matmul, slogdet, solve
 from minigen.ops.loss import bce_with_logits, cross_entropy, mse
 from minigen.ops.methods import cast
-from minigen.ops.normalization import batch_norm, group_norm, layer_norm
+from minigen.ops.normalization import batch_norm, group_norm, layer_norm, rms_norm
+from minigen.ops.pooling import avg_pool2d, max_pool2d, upsample_nearest
 from minigen.ops.reduce import (
     argmax,
     argmin,

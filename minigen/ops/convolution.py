@@ -16,7 +16,7 @@ import numpy as np
 from minigen.autograd.broadcasting import broadcast_to
 from minigen.autograd.primitive import primitive
 from minigen.errors import ShapeError
-from minigen.kernels import reference as kernels
+from minigen import kernels
 from minigen.ops import reduce
 from minigen.ops.shape import pad as pad_with
 from minigen.ops.shape import reshape, unsqueeze
@@ -57,6 +57,27 @@ def convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups):
     return kernels.convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups)
 
 
+# With a bias, which the kernels add where they begin their sums: a pass over the result less.
+
+
+@primitive(
+    x=convolution.op.rules["x"],
+    weight=convolution.op.rules["weight"],
+    bias=lambda g: reduce.sum(g, dim=(0, 2, 3)),
+)
+def _biased_convolution(x, weight, bias, stride, padding, dilation, groups):
+    return kernels.convolution(x, weight, stride, padding, dilation, groups, bias)
+
+
+@primitive(
+    g=convolution_input_adjoint.op.rules["g"],
+    weight=convolution_input_adjoint.op.rules["weight"],
+    bias=lambda gg: reduce.sum(gg, dim=(0, 2, 3)),
+)
+def _biased_input_adjoint(g, weight, bias, shape, stride, padding, dilation, groups):
+    return kernels.convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias)
+
+
 # -- layers' functions ----------------------------------------------------------------------------------------
 
 
@@ -71,7 +92,11 @@ def conv2d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     _check("conv2d", x, weight, groups)
     _window_counts("conv2d", x, weight.shape[2:], stride, padding, dilation)
-    return _plus_bias("conv2d", convolution(x, weight, stride, padding, dilation, groups), bias)
+    settings = (stride, padding, dilation, groups)
+    if bias is None:
+        return convolution(x, weight, *settings)
+    _check_bias("conv2d", bias, weight.shape[0])
+    return _biased_convolution(x, weight, bias, *settings)
 
 
 def conv1d(x, weight, bias=None, stride=1, padding=0, dilation=1, groups=1):
@@ -106,8 +131,11 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
             f"stride={stride}, padding={padding}, dilation={dilation}"
         )
     shape = (x.shape[0], weight.shape[1] * groups, *size)
-    y = convolution_input_adjoint(x, weight, shape, stride, padding, dilation, groups)
-    return _plus_bias("conv_transpose2d", y, bias)
+    settings = (shape, stride, padding, dilation, groups)
+    if bias is None:
+        return convolution_input_adjoint(x, weight, *settings)
+    _check_bias("conv_transpose2d", bias, shape[1])
+    return _biased_input_adjoint(x, weight, bias, *settings)
 
 
 # -- windows, pooling, upsampling -----------------------------------------------------------------------------
@@ -186,12 +214,9 @@ def _window_counts(name, x, kernel, stride, padding, dilation):
     )
 
 
-def _plus_bias(name, y, bias):
-    if bias is None:
-        return y
-    if tuple(bias.shape) != (y.shape[1],):
-        raise ShapeError(f"{name}: bias {tuple(bias.shape)} does not fit {y.shape[1]} output channels")
-    return y + reshape(bias, shape=(1, -1, 1, 1))
+def _check_bias(name, bias, channels):
+    if tuple(bias.shape) != (channels,):
+        raise ShapeError(f"{name}: bias {tuple(bias.shape)} does not fit {channels} output channels")
 
 
 def _check(name, x, weight, groups, axes=4, layouts="x (B, C, H, W) and weight (O, C/groups, kh, kw)"):

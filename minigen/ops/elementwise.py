@@ -6,13 +6,26 @@ arrays and on Tensors, so they use operators and functions of this package only.
 boolean arrays: they are constant almost everywhere, so a second derivative through them is zero, as it should be.
 """
 
+import functools
 import math
 
 import numpy as np
-from scipy import special
 
+from minigen import kernels
+from minigen.autograd.fused import fused
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
+
+
+def by_kernel(backward, rule):
+    """A rule that runs on arrays as one kernel, and on Tensors, to be differentiated again, as the formula given."""
+
+    @functools.wraps(rule)
+    def choose(g, *saved):
+        return backward(g, *saved) if type(g) is np.ndarray else rule(g, *saved)
+
+    return choose
+
 
 # -- arithmetic -----------------------------------------------------------------------------------------------
 
@@ -76,13 +89,13 @@ def pow(x, exponent):
 @primitive(x=lambda g, y: g * y)
 def exp(x):
     """eˣ."""
-    return np.exp(x)
+    return kernels.exp(x)
 
 
 @primitive(x=lambda g, x: g / x)
 def log(x):
     """The natural logarithm: everything in this package is in nats unless it says bits."""
-    return np.log(x)
+    return kernels.log(x)
 
 
 @primitive(x=lambda g, x: g / (1.0 + x))
@@ -118,7 +131,7 @@ def cos(x):
 @primitive(x=lambda g, x: g * (2.0 / math.sqrt(math.pi)) * exp(-x * x))
 def erf(x):
     """The error function, 2/√π ∫₀ˣ e^(−t²) dt."""
-    return special.erf(x)
+    return kernels.erf(x)
 
 
 @primitive(x=lambda g, x: g * np.sign(_array(x)))
@@ -130,37 +143,43 @@ def abs(x):
 # -- squashing functions and rectifiers -----------------------------------------------------------------------
 
 
-@primitive(x=lambda g, y: g * (1.0 - y * y))
+@primitive(x=by_kernel(kernels.tanh_backward, lambda g, y: g * (1.0 - y * y)))
 def tanh(x):
     """tanh x, from −1 to 1."""
-    return np.tanh(x)
+    return kernels.tanh(x)
 
 
-@primitive(x=lambda g, y: g * y * (1.0 - y))
+@primitive(x=by_kernel(kernels.sigmoid_backward, lambda g, y: g * y * (1.0 - y)))
 def sigmoid(x):
     """1 / (1 + e⁻ˣ), from 0 to 1; never overflows."""
-    e = np.exp(-np.abs(x))  # eˣ or e⁻ˣ, whichever is below 1
-    return np.where(x >= 0, 1, e) / (1 + e)
+    return kernels.sigmoid(x)
 
 
-@primitive(x=lambda g, x: g * sigmoid(x))
+@fused(forward=kernels.softplus, backward=kernels.softplus_backward)
 def softplus(x):
-    """log(1 + eˣ): a smooth relu, and −log of sigmoid(−x)."""
-    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+    """log(1 + eˣ): a smooth relu, and −log of sigmoid(−x).
+
+    Written here as log(1 + eˣ) for x ≤ 0 and x + log(1 + e⁻ˣ) above, so that nothing overflows.
+    """
+    positive = _array(x) > 0
+    return where(positive, x, 0.0) + log1p(exp(where(positive, -x, x)))
 
 
-@primitive(x=lambda g, y: g * (y > 0))
+@primitive(x=by_kernel(kernels.relu_backward, lambda g, y: g * (y > 0)))
 def relu(x):
     """max(x, 0)."""
-    return np.maximum(x, 0)
+    return kernels.relu(x)
 
 
-@primitive(x=lambda g, x, negative_slope: select(g, g * negative_slope, condition=x > 0))
+@primitive(
+    x=by_kernel(
+        kernels.leaky_relu_backward,
+        lambda g, x, negative_slope: select(g, g * negative_slope, condition=x > 0),
+    )
+)
 def leaky_relu(x, negative_slope=0.01):
     """x where x > 0, else negative_slope · x."""
-    if 0 <= negative_slope <= 1:
-        return np.maximum(x, x * negative_slope)  # the same, twice as fast
-    return np.where(x > 0, x, x * negative_slope)
+    return kernels.leaky_relu(x, negative_slope)
 
 
 @primitive(x=lambda g, x, y, alpha: select(g, g * (y + alpha), condition=x > 0))
@@ -169,28 +188,35 @@ def elu(x, alpha=1.0):
     return np.where(x > 0, x, alpha * np.expm1(np.minimum(x, 0)))
 
 
-@primitive(x=lambda g, x: g * _silu_slope(x, sigmoid(x)))
+@fused(forward=kernels.silu, backward=kernels.silu_backward)
 def silu(x):
     """x · sigmoid(x), also called swish.  Source: Elfwing et al. 2017, arXiv:1702.03118."""
-    e = np.exp(-np.abs(x))
-    return x * np.where(x >= 0, 1, e) / (1 + e)
+    return x * sigmoid(x)
 
 
-def _silu_slope(x, s):
-    return s * (1.0 + x * (1.0 - s))
-
-
-@primitive(x=lambda g, x: g * (0.5 * (1.0 + erf(x * _SQRT_HALF)) + x * _INV_SQRT_2PI * exp(-0.5 * x * x)))
-def gelu(x):
+@fused(forward=kernels.gelu, backward=kernels.gelu_backward)
+def gelu(x, *, approximate="none"):
     """x Φ(x) with Φ the standard normal distribution function.
 
-    Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.  Differs: the exact form, not the tanh approximation.
+    approximate: "none", or "tanh" for Φ(x) ≈ ½ (1 + tanh(√(2/π) (x + 0.044715 x³))), as in GPT-2.
+    Source: Hendrycks & Gimpel 2016, arXiv:1606.08415.  Differs: nothing.
     """
-    return 0.5 * x * (1.0 + special.erf(x * _SQRT_HALF))
+    if approximate == "none":
+        return 0.5 * x * (1.0 + erf(x * math.sqrt(0.5)))
+    return 0.5 * x * (1.0 + tanh(math.sqrt(2.0 / math.pi) * (x + 0.044715 * x * x * x)))
 
 
-_SQRT_HALF = math.sqrt(0.5)
-_INV_SQRT_2PI = 1.0 / math.sqrt(2.0 * math.pi)
+@primitive(x=lambda g, p, key: dropout(g, p=p, key=key))
+def dropout(x, p, key):
+    """Each element set to 0 with probability p, the others divided by 1 − p. A whole number `key` decides which.
+
+    The same key makes the same choice. So no mask is kept for the gradient: it passes through the same call.
+    Raises: ValueError unless 0 ≤ p < 1.
+    """
+    if not 0 <= p < 1:
+        raise ValueError(f"p={p}; expected 0 ≤ p < 1")
+    return kernels.dropout(x, p, key)
+
 
 # -- choosing -------------------------------------------------------------------------------------------------
 

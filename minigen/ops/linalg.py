@@ -5,6 +5,7 @@ All act on the last two axes and broadcast over those before.
 
 import numpy as np
 
+from minigen import kernels
 from minigen.autograd.primitive import primitive
 from minigen.errors import ShapeError
 from minigen.ops.elementwise import _array
@@ -19,7 +20,7 @@ def mT(x):
 
 @primitive(a=lambda g, b: _matmul(g, mT(b)), b=lambda g, a: _matmul(mT(a), g))
 def _matmul(a, b):
-    return np.matmul(a, b)
+    return _product(a, b)
 
 
 def matmul(a, b):
@@ -45,14 +46,24 @@ def matmul(a, b):
     bias=lambda g: sum(_rows(g), dim=0),
 )
 def _affine(x, weight, bias):
-    y = np.matmul(x, weight.T)
-    y += bias
-    return y
+    return _product(x, weight.T, bias)
 
 
 @primitive(x=lambda g, weight: matmul(g, weight), weight=lambda g, x: _matmul(mT(_rows(g)), _rows(x)))
 def _linear(x, weight):
-    return np.matmul(x, weight.T)
+    return _product(x, weight.T)
+
+
+def _product(a, b, bias=None):
+    """a b + bias on arrays. If b is one matrix, all leading axes of a are joined into one long product."""
+    if b.ndim == 2 and a.ndim == 2:
+        if a.shape[1] == 1 and bias is None:
+            return a * b  # a column times a row: nothing to sum
+        return kernels.matrix_product(a, b, bias)
+    if b.ndim == 2 and a.ndim > 2:
+        return kernels.matrix_product(a.reshape(-1, a.shape[-1]), b, bias).reshape(*a.shape[:-1], b.shape[1])
+    y = np.matmul(a, b)
+    return y if bias is None else y + bias
 
 
 def _rows(x):

@@ -7,9 +7,9 @@ model hides a factor of 1/784 in a reduction. PyTorch's habits are there on requ
 
 import numpy as np
 
+from minigen import kernels
 from minigen.autograd.fused import fused
 from minigen.errors import ShapeError
-from minigen.kernels import reference as kernels
 from minigen.ops import reduce
 from minigen.ops.elementwise import _array, softplus
 from minigen.ops.shape import gather, squeeze

@@ -8,19 +8,31 @@ import math
 
 import numpy as np
 
+from minigen import kernels
 from minigen.autograd.broadcasting import broadcast_to
 from minigen.autograd.primitive import primitive
 from minigen.errors import ShapeError
-from minigen.ops.elementwise import _array, exp, sqrt
+from minigen.ops.elementwise import _array, by_kernel, exp, sqrt
 from minigen.ops.shape import axis_of, flip, reshape
+
+
+def _dims(shape, dim):
+    """The axes that `dim` means, counted from 0."""
+    if dim is None or not shape:
+        return range(len(shape))
+    return {d % len(shape) for d in (dim if isinstance(dim, tuple | list) else (dim,))}
 
 
 def _kept_shape(shape, dim):
     """The shape after reducing `dim` with keepdim=True."""
-    if dim is None:
-        return (1,) * len(shape)
-    dims = {d % len(shape) for d in (dim if isinstance(dim, tuple | list) else (dim,))}
+    dims = _dims(shape, dim)
     return tuple(1 if i in dims else n for i, n in enumerate(shape))
+
+
+def _left_shape(shape, dim):
+    """The shape after reducing `dim` with keepdim=False."""
+    dims = _dims(shape, dim)
+    return tuple(n for i, n in enumerate(shape) if i not in dims)
 
 
 def _as_axis(dim):
@@ -115,33 +127,33 @@ def _to_extremes(g, x, y, dim):
     return reshape(g, shape=kept) * share.astype(g.dtype)
 
 
-@primitive(x=lambda g, x, y, dim: _kept(g, x, dim) * exp(x - _kept(y, x, dim)))
+@primitive(x=lambda g, x, y, dim: _logsumexp_backward(_kept(g, x, dim), x, _kept(y, x, dim), dim))
 def logsumexp(x, dim=None, keepdim=False):
     """log Σ eˣ along dim, without overflow: the largest x is taken out first. All −∞ gives −∞."""
     axis = _as_axis(dim)
-    largest = np.max(x, axis=axis, keepdims=True)
-    largest = np.where(np.isfinite(largest), largest, 0).astype(x.dtype)
-    with np.errstate(divide="ignore"):
-        y = np.log(np.sum(np.exp(x - largest), axis=axis, keepdims=True)) + largest
-    return y if keepdim else y.reshape(np.sum(x[:0] if x.ndim and x.shape[0] == 0 else x, axis=axis).shape)
+    y = kernels.logsumexp(x, axis)
+    return y if keepdim else y.reshape(_left_shape(x.shape, dim))
+
+
+def _logsumexp_backward(g, x, y, dim):
+    on_arrays = type(g) is np.ndarray
+    return kernels.logsumexp_backward(g, x, y, _as_axis(dim)) if on_arrays else g * exp(x - y)
 
 
 def _kept(y, x, dim):
     return reshape(y, shape=_kept_shape(x.shape, dim))
 
 
-@primitive(x=lambda g, y, dim: y * (g - sum(g * y, dim=dim, keepdim=True)))
+@primitive(x=by_kernel(kernels.softmax_backward, lambda g, y, dim: y * (g - sum(g * y, dim=dim, keepdim=True))))
 def softmax(x, dim=-1):
     """eˣ / Σ eˣ along dim: positive, sums to 1."""
-    y = np.exp(x - np.max(x, axis=dim, keepdims=True))
-    return y / np.sum(y, axis=dim, keepdims=True)
+    return kernels.softmax(x, dim)
 
 
-@primitive(x=lambda g, y, dim: g - exp(y) * sum(g, dim=dim, keepdim=True))
+@primitive(x=by_kernel(kernels.log_softmax_backward, lambda g, y, dim: g - exp(y) * sum(g, dim=dim, keepdim=True)))
 def log_softmax(x, dim=-1):
     """x − logsumexp(x) along dim: the logarithm of softmax, exact where softmax underflows."""
-    shifted = x - np.max(x, axis=dim, keepdims=True)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=dim, keepdims=True))
+    return kernels.log_softmax(x, dim)
 
 
 def argmax(x, dim=None):

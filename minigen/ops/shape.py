@@ -7,6 +7,7 @@ concatenate/slices.
 
 import numpy as np
 
+from minigen import kernels
 from minigen.autograd.broadcasting import broadcast_to
 from minigen.autograd.primitive import primitive
 from minigen.autograd.tensor import Tensor
@@ -23,6 +24,8 @@ def axis_of(name, dim, shape):
 @primitive(x=lambda g, x_shape: reshape(g, shape=x_shape))
 def reshape(x, shape):
     """The same elements in row-major order under a new shape; one entry may be −1."""
+    if x.ndim == 4 and not x.flags.c_contiguous and tuple(shape[:2]) != x.shape[:2]:
+        x = kernels.contiguous(x)  # an image with channels-last memory (kernels/layout.py)
     return np.reshape(x, shape)
 
 
@@ -165,18 +168,29 @@ def roll(x, shifts, dims=None):
 @primitive(x=lambda g, x_shape, index: put_add(g, index=index, shape=x_shape))
 def getitem(x, index):
     """x[index], for every index that NumPy accepts."""
-    return x[index]
+    rows = _of_rows(index)
+    return x[index] if rows is None or not x.ndim else kernels.take_rows(x, rows)
 
 
 @primitive(x=lambda g, index: getitem(g, index=index))
 def put_add(x, index, shape):
     """Zeros of the given shape with x added at `index`: the adjoint of getitem. Repeated indices add up."""
+    rows = _of_rows(index)
+    if rows is not None:
+        return kernels.add_rows(x, rows, shape)
     y = np.zeros(shape, dtype=x.dtype)
     if _may_repeat(index):
         np.add.at(y, index, x)
     else:
         y[index] = x
     return y
+
+
+def _of_rows(index):
+    """The array of whole numbers if the index is nothing else, that is, names rows along the first axis; or None."""
+    if isinstance(index, tuple) and len(index) == 1:
+        (index,) = index
+    return index if isinstance(index, np.ndarray) and index.dtype.kind in "iu" else None
 
 
 def _may_repeat(index):

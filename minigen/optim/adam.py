@@ -8,13 +8,16 @@
 m and v start at zero, so after t steps they are too small by the factors in (O.6): a running mean of a constant c is
 c (1 − βᵗ). At the first step m̂ = g and v̂ = g²: every parameter moves by lr, whatever the size of its gradient.
 
-In memory-bound code each pass counts, so (O.6) is folded into (O.7). With r = √(1 − β₂ᵗ),
+So that the loop over the parameters has less to do, (O.6) is folded into (O.7). With r = √(1 − β₂ᵗ),
 
     m̂ / (√v̂ + ε) = r / (1 − β₁ᵗ) · m / (√v + r ε)                                              (O.8)
+
+The loops themselves are in kernels/reference/optimizer.py, in plain NumPy, and kernels/optimizer.py.
 """
 
 import numpy as np
 
+from minigen import kernels
 from minigen.optim.optimizer import Optimizer
 
 
@@ -41,28 +44,16 @@ class Adam(Optimizer):
     def _state_names(self, options):
         return ("exp_avg", "exp_avg_sq", "max_exp_avg_sq") if options["amsgrad"] else ("exp_avg", "exp_avg_sq")
 
-    def _decay(self, options, p, g, s, t):
-        """Weight decay as part of the gradient; the g to use from here on."""
-        np.multiply(p, options["weight_decay"], out=t)
-        return np.add(g, t, out=s)
+    def _decay(self, options):
+        """The two kinds of weight decay: what part of p is added to the gradient, and by what p is multiplied."""
+        return {"decay": options["weight_decay"], "shrink": 1.0}
 
-    def _update(self, options, step, p, g, s, t, exp_avg, exp_avg_sq, max_exp_avg_sq=None):
+    def _update(self, options, step, p, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq=None):
         beta1, beta2 = options["betas"]
-        if options["weight_decay"]:
-            g = self._decay(options, p, g, s, t)
-        _towards(exp_avg, g, 1.0 - beta1, t)  # (O.4)
-        np.multiply(g, g, out=t)
-        t *= 1.0 - beta2
-        exp_avg_sq *= beta2
-        exp_avg_sq += t  # (O.5)
-        if max_exp_avg_sq is not None:
-            exp_avg_sq = np.maximum(max_exp_avg_sq, exp_avg_sq, out=max_exp_avg_sq)
         r = (1.0 - beta2**step) ** 0.5
-        np.sqrt(exp_avg_sq, out=t)
-        t += r * options["eps"]
-        np.divide(exp_avg, t, out=t)
-        t *= options["lr"] * r / (1.0 - beta1**step)
-        p -= t  # (O.7) in the form (O.8)
+        factors = {"rate": options["lr"] * r / (1.0 - beta1**step), "eps": r * options["eps"]}  # (O.8)
+        factors |= self._decay(options)
+        kernels.adam(p, gradients, exp_avg, exp_avg_sq, max_exp_avg_sq, betas=options["betas"], **factors)
 
 
 class AdamW(Adam):
@@ -77,9 +68,8 @@ class AdamW(Adam):
     def __init__(self, params, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, weight_decay=1e-2, amsgrad=False):
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
 
-    def _decay(self, options, p, g, s, t):
-        p *= 1.0 - options["lr"] * options["weight_decay"]
-        return g
+    def _decay(self, options):
+        return {"decay": 0.0, "shrink": 1.0 - options["lr"] * options["weight_decay"]}
 
 
 class Adamax(Adam):
@@ -98,22 +88,7 @@ class Adamax(Adam):
     def _state_names(self, options):
         return ("exp_avg", "exp_inf")
 
-    def _update(self, options, step, p, g, s, t, exp_avg, exp_inf):
-        beta1, beta2 = options["betas"]
-        if options["weight_decay"]:
-            g = self._decay(options, p, g, s, t)
-        _towards(exp_avg, g, 1.0 - beta1, t)  # (O.4)
-        np.abs(g, out=t)
-        t += options["eps"]
-        exp_inf *= beta2
-        np.maximum(exp_inf, t, out=exp_inf)  # (O.9)
-        np.divide(exp_avg, exp_inf, out=t)
-        t *= options["lr"] / (1.0 - beta1**step)
-        p -= t  # (O.10)
-
-
-def _towards(average, x, weight, t):
-    """average ← average + weight · (x − average), in place; t is scratch space."""
-    np.subtract(x, average, out=t)
-    t *= weight
-    average += t
+    def _update(self, options, step, p, gradients, exp_avg, exp_inf):
+        rate = options["lr"] / (1.0 - options["betas"][0] ** step)
+        settings = {"betas": options["betas"], "eps": options["eps"], "decay": options["weight_decay"]}
+        kernels.adamax(p, gradients, exp_avg, exp_inf, rate=rate, **settings)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from minigen import kernels
 from minigen.autograd.tensor import Tensor, constant
 from minigen.errors import AnomalyError
 
@@ -23,7 +24,7 @@ def clip_grad_norm_(parameters, max_norm, *, error_if_nonfinite=False):
         raise ValueError(f"clip_grad_norm_: max_norm={max_norm}; expected a number ≥ 0")
     owners = [parameters] if isinstance(parameters, Tensor) else list(parameters)
     owners = [p for p in owners if p._grad is not None]
-    norm = _length([p._grad._data.ravel(order="K") for p in owners])
+    norm = math.sqrt(math.fsum(kernels.sum_of_squares(p._grad._data) for p in owners))
     if error_if_nonfinite and not math.isfinite(norm):
         culprit = next(i for i, p in enumerate(owners) if not np.isfinite(p._grad._data).all())
         raise AnomalyError(
@@ -35,14 +36,6 @@ def clip_grad_norm_(parameters, max_norm, *, error_if_nonfinite=False):
         for p in owners:
             _scale(p, factor)
     return norm
-
-
-def _length(arrays):
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = math.fsum(float(np.dot(a, a)) for a in arrays)
-        if not math.isfinite(squares):  # the squares of large float32 numbers may be too large for float32
-            squares = sum(float(np.dot(a, a)) for a in (a.astype(np.float64) for a in arrays))
-    return math.sqrt(squares)
 
 
 def _scale(p, factor):

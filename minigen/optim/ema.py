@@ -8,13 +8,14 @@ training goes on from the parameters themselves.
 """
 
 import contextlib
+from itertools import accumulate
 
 import numpy as np
 
+from minigen import kernels
 from minigen.autograd.mode import no_grad
 from minigen.autograd.tensor import Tensor
 from minigen.errors import GraphError, StateError
-from minigen.optim.flat import BLOCK
 
 
 class EMA:
@@ -42,21 +43,23 @@ class EMA:
             raise ValueError("EMA: got no parameters")
         self.decay = float(decay)
         self.updates = 0
-        self._average = {name: np.array(p._data, order="C") for name, p in self._params.items()}
-        self._scratch = {p.dtype: np.empty(BLOCK, p.dtype) for p in self._params.values()}
+        self._average = {}  # name → view into one array per dtype, as in flat.py
+        self._flats = []  # (such an array, its parameters)
+        for dtype in dict.fromkeys(p.dtype for p in self._params.values()):
+            some = {name: p for name, p in self._params.items() if p.dtype == dtype}
+            flat = np.concatenate([p._data.reshape(-1) for p in some.values()])
+            ends = accumulate(p.size for p in some.values())
+            for end, (name, p) in zip(ends, some.items(), strict=True):
+                self._average[name] = flat[end - p.size : end].reshape(p.shape)
+            self._flats.append((flat, list(some.values())))
         self._swapped = False
 
     def update(self):
         """Move the average towards the parameters as they are now, (O.11)."""
         if self._swapped:
             raise GraphError("EMA.update: the parameters are swapped for their average; leave `averaged()` first")
-        for name, p in self._params.items():
-            average, now = self._average[name].reshape(-1), p._data.reshape(-1)
-            for i in range(0, average.size, BLOCK):
-                part = average[i : i + BLOCK]
-                difference = np.subtract(now[i : i + BLOCK], part, out=self._scratch[p.dtype][: part.size])
-                difference *= 1.0 - self.decay
-                part += difference
+        for average, params in self._flats:
+            kernels.ema(average, [p._data for p in params], weight=1.0 - self.decay)
         self.updates += 1
 
     @contextlib.contextmanager

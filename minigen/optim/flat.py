@@ -11,8 +11,8 @@ The Tensors stay the same objects with the same names and shapes; only the memor
 give a parameter other memory later (`p.data = array`, a second optimiser): `gather` sees that it is no longer the
 view, copies the new values in and makes it the view again.
 
-Each update then runs over the long arrays in blocks small enough that all arrays of one block stay in the cache from
-the first operation of the rule to the last.
+Each update is then one call of a kernel (kernels/optimizer.py) that goes over the long arrays once. Gradients stay
+where backward has made them; the kernel gets them as a list.
 
 A parameter without a gradient must not move, nor its state, nor its step count. So an update covers *runs*:
 neighbouring parameters that have gradients and have taken equally many steps. As a rule there is one run, everything.
@@ -23,10 +23,6 @@ from itertools import accumulate
 import numpy as np
 
 from minigen.errors import ShapeError
-
-# Elements per block. Adam reads five arrays: 1.3 MB of float32. Measured: smaller blocks pay for more calls, and with
-# ten million parameters one single block takes 1.6 times as long.
-BLOCK = 65536
 
 
 class Flat:
@@ -47,8 +43,6 @@ class Flat:
         self.views = [self.data[place].reshape(p.shape) for p, place in zip(params, self.slices, strict=True)]
         self.state = {name: np.zeros(ends[-1], self.dtype) for name in state_names}
         self.steps = [0] * len(params)
-        self.scratch = np.empty((2, min(BLOCK, ends[-1])), self.dtype)
-        self._blocks = {}  # (first, last) → the blocks of that run
         self.gather()
 
     def gather(self):
@@ -79,38 +73,13 @@ class Flat:
                 found.append([i, i + 1, self.steps[i]])
         return found
 
-    def blocks(self, first, last):
-        """Cut the run of parameters first … last − 1 into blocks: (slice of data, [(parameter, slice of it), …])."""
-        if (first, last) not in self._blocks:
-            start, stop = self.slices[first].start, self.slices[last - 1].stop
-            self._blocks[first, last] = [
-                self._block(first, last, a, min(a + BLOCK, stop)) for a in range(start, stop, BLOCK)
-            ]
-        return self._blocks[first, last]
-
-    def _block(self, first, last, a, b):
-        pieces = []
-        for i in range(first, last):
-            place = self.slices[i]
-            low, high = max(a, place.start), min(b, place.stop)
-            if low < high:
-                pieces.append((i, slice(low - place.start, high - place.start)))
-        return slice(a, b), pieces
-
     def walk(self):
-        """Yield for each block (step, p, g, s, t, state…), what a rule needs to update p in place.
+        """Yield for each run (step, p, gradients, state…), what a rule needs to update p in place.
 
-        p and the state arrays are for the rule to change; g is for it to read only (it may be the parameter's own
-        gradient); s and t are scratch space of the same length. g may be s: a rule may write a changed g into s.
+        p and the state arrays are for the rule to change; gradients is the list of the parameters' own gradients.
         """
         self.gather()
         for first, last, step in self.runs():
-            gradients = [p._grad._data.reshape(-1) for p in self.params[first:last]]
-            for place, pieces in self.blocks(first, last):
-                s, t = self.scratch[:, : place.stop - place.start]
-                parts = [gradients[i - first][inside] for i, inside in pieces]
-                if len(parts) == 1 and parts[0].dtype == self.dtype:
-                    g = parts[0]
-                else:
-                    g = np.concatenate(parts, out=s, casting="same_kind")
-                yield step, self.data[place], g, s, t, *(array[place] for array in self.state.values())
+            place = slice(self.slices[first].start, self.slices[last - 1].stop)
+            gradients = [p._grad._data for p in self.params[first:last]]
+            yield step, self.data[place], gradients, *(array[place] for array in self.state.values())

@@ -1,7 +1,7 @@
 """Optimizer: parameter groups, state, saving and restoring; everything but the rule itself.
 
 A rule (sgd.py, adam.py) is a class with three things: the limits of its options, the names of the arrays it keeps per
-parameter, and `_update`, which changes one block of parameters in place.
+parameter, and `_update`, which changes parameters in place.
 
 The state dict is flat: text keys to arrays and numbers, which `np.savez` stores as they are, without pickle:
 
@@ -90,8 +90,8 @@ class Optimizer:
                         f"{self._name}: the group's options need state arrays {self._state_names(group)}, but it was "
                         f"built with {tuple(flat.state)}; build a new optimiser to switch momentum or amsgrad"
                     )
-                for block in flat.walk():
-                    self._update(group, *block)
+                for run in flat.walk():
+                    self._update(group, *run)
 
     # -- for each rule to say -----------------------------------------------------------------------------------
 
@@ -99,7 +99,7 @@ class Optimizer:
         """Which arrays the rule keeps for every parameter, as a tuple of names."""
         raise NotImplementedError
 
-    def _update(self, options, step, p, g, s, t, *state):
+    def _update(self, options, step, p, gradients, *state):
         """Change p and the state in place; see Flat.walk for the arguments."""
         raise NotImplementedError
 

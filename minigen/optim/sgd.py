@@ -10,6 +10,7 @@ lr · g / (1 − momentum), ten times the plain step at momentum 0.9.
 
 import numpy as np
 
+from minigen import kernels
 from minigen.optim.optimizer import Optimizer
 
 
@@ -45,20 +46,15 @@ class SGD(Optimizer):
     def _state_names(self, options):
         return ("momentum_buffer",) if options["momentum"] else ()
 
-    def _update(self, options, step, p, g, s, t, momentum_buffer=None):
-        if options["weight_decay"]:
-            np.multiply(p, options["weight_decay"], out=t)
-            g = np.add(g, t, out=s)  # (O.1)
-        if momentum_buffer is not None:
-            momentum = options["momentum"]
-            if step == 1:
-                momentum_buffer[:] = g
-            else:
-                momentum_buffer *= momentum  # (O.2)
-                momentum_buffer += np.multiply(g, 1.0 - options["dampening"], out=t)
-            if options["nesterov"]:
-                np.multiply(momentum_buffer, momentum, out=t)
-                g = np.add(g, t, out=s)
-            else:
-                g = momentum_buffer
-        p -= np.multiply(g, options["lr"], out=t)  # (O.3)
+    def _update(self, options, step, p, gradients, momentum_buffer=None):
+        momentum = options["momentum"]
+        kernels.sgd(
+            p,
+            gradients,
+            momentum_buffer,
+            lr=options["lr"],
+            keep=momentum,
+            enter=1.0 if step == 1 else 1.0 - options["dampening"],  # (O.2); b is 0 before the first step
+            look_ahead=momentum if options["nesterov"] else 0.0,
+            decay=options["weight_decay"],
+        )

@@ -87,7 +87,7 @@ class Experiment:
         patience         validations without a new best before training stops early
         keep_best        names from the state that are set back to the best; default those called "model" and "ema"
         checkpoint_every steps between checkpoints
-        threads          threads of a matrix product while training, see `train.fit`
+        threads          threads that compute while training, see `train.fit`
 
     The evaluation, the pictures and the validation take their random numbers from generators of their own, made from
     the seed when they are called, so that a resumed run comes to the same figures.
@@ -102,7 +102,7 @@ class Experiment:
     patience = None
     keep_best = None
     checkpoint_every = None
-    threads = 1
+    threads = None
 
     def step(self):
         """One training step. Returns a dict of floats, "loss" first, or the loss alone."""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from minigen.data.cache import atomic_write
 from minigen.errors import CheckpointError, RecipeError
+from minigen.kernels.threads import get_num_threads
 from minigen.train import Checkpoints, capture, read_metrics, restore
 from minigen.train import load as load_tree
 from minigen.train import save as save_tree
@@ -132,16 +133,12 @@ def versions():
 
 
 def machine(threads=None):
-    """The machine that a time depends on: the processor's name, the cores we may use, the threads of matrix products.
+    """The machine that a time depends on: the processor's name, the cores we may use, the threads that compute.
 
     threads:  what training was limited to; None if it was not.
     """
-    import threadpoolctl
-
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if threads is None:
-        pools = (pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas")
-        threads = max(pools, default=1)
+    threads = get_num_threads() if threads is None else threads
     return {"cpu": _cpu_name(), "cores": cores, "threads": threads, "system": platform.system()}
 
 

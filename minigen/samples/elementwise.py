@@ -75,7 +75,12 @@ ELEMENTWISE = {
     "softplus": any_number,
     "erf": any_number,
     "silu": any_number,
-    "gelu": any_number,
+    "gelu": lambda d: [*any_number(d), *(call(*a, approximate="tanh") for a, _ in any_number(d))],
+    "dropout": lambda d: [
+        call(d.normal(3, 4), p=0.4, key=5),
+        call(d.normal(), p=0.0, key=6),
+        call(d.normal(9), p=0.9, key=7),
+    ],
     "log": positive,
     "sqrt": positive,
     "abs": kinked,

@@ -66,7 +66,9 @@ LAYERS = {
     "LeakyReLU": _elementwise(lambda: nn.LeakyReLU(0.2)),
     "ELU": _elementwise(nn.ELU),
     "SiLU": _elementwise(nn.SiLU),
-    "GELU": _elementwise(nn.GELU),
+    "GELU": _of(
+        lambda d, case, rng: [case(nn.GELU(), d.normal(3, 4)), case(nn.GELU(approximate="tanh"), d.normal(2, 1, 3))]
+    ),
     "Tanh": _elementwise(nn.Tanh),
     "Sigmoid": _elementwise(nn.Sigmoid),
     "Softplus": _elementwise(nn.Softplus),
@@ -115,9 +117,13 @@ LAYERS = {
     "LayerNorm": _of(
         lambda d, case, rng: [case(nn.LayerNorm(4), d.normal(3, 4)), case(nn.LayerNorm(5, eps=0.1), d.normal(2, 3, 5))]
     ),
+    "RMSNorm": _of(
+        lambda d, case, rng: [case(nn.RMSNorm(4), d.normal(3, 4)), case(nn.RMSNorm(5, eps=0.1), d.normal(2, 3, 5))]
+    ),
     "GroupNorm": _of(
         lambda d, case, rng: [
             case(nn.GroupNorm(2, 4), d.normal(2, 4, 3)),
+            case(nn.GroupNorm(2, 4), d.normal(2, 4, 3), activation="silu"),
             case(nn.GroupNorm(1, 2), d.normal(2, 2, 3, 2)),
         ]
     ),

@@ -11,9 +11,9 @@ from minigen.samples import Sample, public_functions
 from minigen.samples.draws import Draws
 from minigen.samples.elementwise import ELEMENTWISE, REDUCTIONS
 from minigen.samples.moves import INDEXING, SHAPES
-from minigen.samples.products import LAYERED, MATRICES, PICTURES
+from minigen.samples.products import LAYERED, MATRICES, PICTURES, POOLING
 
-TABLE = ELEMENTWISE | REDUCTIONS | SHAPES | INDEXING | MATRICES | PICTURES | LAYERED
+TABLE = ELEMENTWISE | REDUCTIONS | SHAPES | INDEXING | MATRICES | PICTURES | POOLING | LAYERED
 
 CALLS = {
     # The functions whose Tensors are not simply the first arguments.

@@ -118,6 +118,18 @@ def weight_adjoints(d):
         yield call(d.normal(*image), _output(d, image, weight, pairs, groups), shape=weight, **pairs, groups=groups)
 
 
+def biased_convolutions(d):
+    """Image, filters and a bias per output channel."""
+    for (image, weight), settings in convolutions(d):
+        yield call(image, weight, d.normal(len(weight)), **settings)
+
+
+def biased_input_adjoints(d):
+    """Gradient, filters and a bias per channel of the result."""
+    for (g, weight), settings in input_adjoints(d):
+        yield call(g, weight, d.normal(settings["shape"][1]), **settings)
+
+
 WINDOWS = [
     ((2, 3, 4, 5), {"kernel": (2, 2), "stride": (1, 1), "padding": (0, 0), "dilation": (1, 1)}),
     ((1, 2, 6, 5), {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 0), "dilation": (1, 2)}),
@@ -182,6 +194,8 @@ PICTURES = {
     "conv_transpose2d": transposed_images,
     "convolution": convolutions,
     "convolution_input_adjoint": input_adjoints,
+    "biased_convolution": biased_convolutions,
+    "biased_input_adjoint": biased_input_adjoints,
     "convolution_weight_adjoint": weight_adjoints,
     "im2col": columns,
     "col2im": images_of_columns,
@@ -206,11 +220,54 @@ PICTURES = {
     ],
 }
 
+POOLS = [
+    ((2, 3, 4, 5), {"kernel": (2, 2), "stride": (1, 1), "padding": (0, 0)}),
+    ((1, 2, 6, 5), {"kernel": (3, 2), "stride": (2, 1), "padding": (1, 0)}),
+    ((1, 1, 3, 3), {"kernel": (1, 3), "stride": (2, 2), "padding": (0, 1)}),
+]
+
+
+def pooled(d):
+    """What pooling makes of each image, to be spread out again."""
+    for image, settings in POOLS:
+        shape = OPS["average_pool"].forward(d.normal(*image), **settings).shape
+        yield call(d.normal(*shape), shape=image, **settings)
+
+
+POOLING = {
+    "average_pool": lambda d: [call(d.normal(*image), **settings) for image, settings in POOLS],
+    "average_pool_adjoint": pooled,
+    "pick": lambda d: [
+        call(d.normal(2, 3, 4, 5), positions=d.whole(20, 2, 3, 2, 3)),
+        call(d.normal(1, 1, 2, 2), positions=d.whole(4, 1, 1, 3, 3)),
+    ],
+    "put": lambda d: [
+        call(d.normal(2, 3, 2, 3), positions=d.whole(20, 2, 3, 2, 3), shape=(2, 3, 4, 5)),
+        call(d.normal(1, 1, 3, 3), positions=d.whole(4, 1, 1, 3, 3), shape=(1, 1, 2, 2)),
+    ],
+    "upsample": lambda d: [call(d.normal(2, 3, 2, 3), scale=2), call(d.normal(1, 1, 3, 2), scale=3)],
+    "upsample_adjoint": lambda d: [call(d.normal(2, 3, 4, 6), scale=2), call(d.normal(1, 1, 3, 6), scale=3)],
+}
+
 LAYERED = {
     "layer_norm": normalised,
+    "rms_norm": lambda d: [
+        call(d.normal(3, 4), d.normal(4)),
+        call(d.normal(2, 3, 5), d.normal(5)),
+        call(d.normal(2, 1), d.normal(1), eps=1e-2),
+    ],
     "batch_norm": batch_normalised,
     "group_norm": group_normalised,
+    "group_norm_silu": lambda d: [
+        call(d.normal(2, 6, 3), d.normal(6), d.normal(6), groups=2, eps=1e-5),
+        call(d.normal(2, 4, 2, 3), d.normal(4), d.normal(4), groups=4, eps=1e-2),
+    ],
     "scaled_dot_product_attention": attentions,
+    "self_attention": lambda d: [
+        call(d.normal(2, 4, 12), num_heads=2),
+        call(d.normal(3, 6), num_heads=1, is_causal=True),
+        call(d.normal(2, 3, 12), num_heads=2, attn_mask=d.normal(2, 1, 3, 3)),
+    ],
     "cross_entropy": lambda d: [
         call(d.normal(4, 5), target=d.whole(5, 4)),
         call(5 * d.normal(3, 2), target=d.whole(2, 3), reduction="mean"),

@@ -8,6 +8,7 @@ Order of one turn, which is what makes resuming exact: the step; the validation;
 the checkpoint. So a checkpoint of step k contains all that was done for step k, and nothing of step k + 1.
 """
 
+import contextlib
 import math
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from minigen.errors import CheckpointError, TrainingError
+from minigen.kernels.threads import num_threads
 from minigen.train.checkpoint import Checkpoints
 from minigen.train.interrupts import Interrupts
 from minigen.train.progress import MetricsLog, bar
@@ -64,7 +66,7 @@ class EarlyStopping:
 
 
 def fit(step, steps, *, state, folder=None, validate=None, validate_every=0, patience=None, keep_best=None,
-        checkpoint_every=None, resume=False, progress=True, threads=1, settings=None, label="", how_to_resume=None):
+        checkpoint_every=None, resume=False, progress=True, threads=None, settings=None, label="", how_to_resume=None):
     """Train: `for report in fit(step, 1000, state={"model": model, "optimizer": optimizer, "rng": rng}): …`
 
     step:              a function without arguments that does one training step and returns its loss as a float, or a
@@ -78,9 +80,8 @@ def fit(step, steps, *, state, folder=None, validate=None, validate_every=0, pat
     patience:          stop after so many validations in a row without a new best; None: never.
     checkpoint_every:  in steps; default a twentieth of all.
     resume:            go on from the newest checkpoint in the folder; without one start at the beginning.
-    threads:           how many threads a matrix product may use. With small matrices more than one gain nothing, and
-                       lose much when another program wants the second core; and with one the bits do not depend on
-                       the number of cores. None: leave it as it is.
+    threads:           how many threads compute while this trains, in the whole process; None: as many as
+                       `kernels/threads.py` chose, or as `minigen.set_num_threads` said.
     settings:          a dict of plain values that identifies the run; a checkpoint with others is refused.
 
     Yields a Report after every step. Leaving the loop early (break, Ctrl-C) saves a checkpoint first.
@@ -109,11 +110,10 @@ def fit(step, steps, *, state, folder=None, validate=None, validate_every=0, pat
 
 
 def _steps(step, steps, start, seconds, validate, validate_every, stopping, saver, threads, log, screen, how_to_resume):
-    from threadpoolctl import threadpool_limits
-
     interrupts, now = Interrupts(), start
     whole = True  # False while a step is under way
-    limits = threadpool_limits(threads, user_api="blas")
+    limits = contextlib.ExitStack()
+    limits.enter_context(num_threads(threads))
     try:
         while now < steps and not (stopping and stopping.exhausted):
             begun = time.perf_counter()
@@ -153,7 +153,7 @@ def _steps(step, steps, start, seconds, validate, validate_every, stopping, save
             print(_farewell(now, steps, saver, how_to_resume), file=sys.stderr, flush=True)
         raise
     finally:
-        limits.restore_original_limits()
+        limits.close()
         screen.close()
         log.close()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from minigen import kernels
 from minigen.autograd import Tensor, grad
 from minigen.samples import discover, samples
 
@@ -99,6 +100,9 @@ def twins():
     def convolve(x, weight, **settings):
         return F.conv2d(x, weight, None, **settings)
 
+    def pixels(x, positions):
+        return x.flatten(2).gather(2, torch.as_tensor(positions).flatten(2)).reshape(positions.shape)
+
     def unfold(x, kernel, stride, padding, dilation):
         return F.unfold(x, kernel, dilation=dilation, padding=padding, stride=stride)
 
@@ -122,6 +126,10 @@ def twins():
         with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):  # the others have no second order
             return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, is_causal=is_causal)
 
+    def self_attention(qkv, num_heads, attn_mask=None, is_causal=False):
+        q, k, v = (part.unflatten(-1, (num_heads, -1)).transpose(-3, -2) for part in qkv.chunk(3, -1))
+        return attention(q, k, v, attn_mask, is_causal).transpose(-3, -2).flatten(-2)
+
     def symmetric(x):
         return torch.linalg.cholesky(0.5 * (x + x.transpose(-1, -2)))
 
@@ -137,6 +145,7 @@ def twins():
         "where": lambda a, b, condition: torch.where(torch.tensor(condition), a, b),
         "select": lambda a, b, condition: torch.where(torch.tensor(condition), a, b),
         "cast": lambda x, dtype: x.to(getattr(torch, dtype)),
+        "dropout": lambda x, p, key: x * torch.tensor(kernels.dropout(np.ones(tuple(x.shape)), p, key)),
         # reductions
         "sum": reducing(torch.sum), "mean": reducing(torch.mean), "max": reducing(torch.amax),
         "min": reducing(torch.amin),
@@ -166,15 +175,24 @@ def twins():
         "conv2d": F.conv2d, "conv1d": F.conv1d, "conv_transpose2d": F.conv_transpose2d, "convolution": convolve,
         "convolution_input_adjoint": lambda g, w, shape, **s: adjoint(lambda z: convolve(z, w, **s), shape, g),
         "convolution_weight_adjoint": lambda x, g, shape, **s: adjoint(lambda z: convolve(x, z, **s), shape, g),
+        "biased_convolution": lambda x, w, b, **s: convolve(x, w, **s) + b.reshape(-1, 1, 1),
+        "biased_input_adjoint": lambda g, w, b, shape, **s: adjoint(lambda z: convolve(z, w, **s), shape, g) + b.reshape(-1, 1, 1),
         "im2col": unfold, "unfold": F.unfold,
         "col2im": lambda c, shape, **s: adjoint(lambda z: unfold(z, **s), shape, c),
         "max_pool2d": F.max_pool2d, "avg_pool2d": F.avg_pool2d,
         "upsample_nearest": lambda x, scale_factor=2: F.interpolate(x, scale_factor=scale_factor),
+        "average_pool": lambda x, **s: F.avg_pool2d(x, *s.values()),
+        "upsample": lambda x, scale: F.interpolate(x, scale_factor=scale),
+        "average_pool_adjoint": lambda g, shape, **s: adjoint(lambda z: F.avg_pool2d(z, *s.values()), shape, g),
+        "upsample_adjoint": lambda g, scale: scale**2 * F.avg_pool2d(g, scale), "pick": pixels,
+        "put": lambda g, positions, shape: adjoint(lambda z: pixels(z, positions), shape, g),
         # normalisation, attention, losses
         "layer_norm": lambda x, w, b, eps=1e-5: F.layer_norm(x, x.shape[-1:], w, b, eps),
+        "rms_norm": lambda x, w, eps=None: F.rms_norm(x, x.shape[-1:], w, eps),
         "group_norm": lambda x, w, b, num_groups: F.group_norm(x, num_groups, w, b),
+        "group_norm_silu": lambda x, w, b, groups, eps: F.silu(F.group_norm(x, groups, w, b, eps)),
         "batch_norm": lambda x, w, b, eps=1e-5: F.batch_norm(x, None, None, w, b, True, eps=eps),
-        "scaled_dot_product_attention": attention, "cross_entropy": cross_entropy, "bce_with_logits": bce, "mse": mse,
+        "scaled_dot_product_attention": attention, "self_attention": self_attention, "cross_entropy": cross_entropy, "bce_with_logits": bce, "mse": mse,
         "softmax_cross_entropy": lambda x, target: cross_entropy(x, target, "none"),
         "binary_cross_entropy": lambda x, target: bce(x, target, "none"),
         "squared_error": lambda x, target: mse(x, target, "none"),

@@ -143,6 +143,7 @@ BAD = {
         (lambda: ops.max_pool2d(t(3, 3), 2), ["(B, C, H, W)", "(3, 3)"]),
         (lambda: ops.max_pool2d(t(1, 1, 2, 2), 3), ["3×3", "2×2"]),
         (lambda: ops.max_pool2d(t(1, 1, 2, 2), 2, stride=0), ["stride=(0, 0)"]),
+        (lambda: ops.max_pool2d(t(1, 1, 2, 2), 2, padding=2), ["padding=(2, 2)", "2×2"]),
     ],
     "avg_pool2d": [(lambda: ops.avg_pool2d(t(1, 1, 2, 2), 3), ["3×3", "2×2"])],
     "upsample_nearest": [
@@ -157,11 +158,13 @@ BAD = {
         (lambda: ops.col2im(t(1, 9, 2), (1, 1, 4, 4), (3, 3), (1, 1), (0, 0), (1, 1)), ["(1, 9, 2)", "(1, 1, 4, 4)"]),
     ],
     "layer_norm": [(lambda: ops.layer_norm(t(2, 3), t(4), t(4)), ["(2, 3)", "(4,)"])],
+    "rms_norm": [(lambda: ops.rms_norm(t(2, 3), t(4)), ["(2, 3)", "(4,)"])],
     "batch_norm": [(lambda: ops.batch_norm(t(2, 3), t(4), t(4)), ["(2, 3)", "(4,)"])],
     "group_norm": [
         (lambda: ops.group_norm(t(2, 5), 2, t(5), t(5)), ["2 groups", "(2, 5)"]),
         (lambda: ops.group_norm(t(2, 4, 3), 2, t(3), t(3)), ["(2, 4, 3)", "(3,)"]),
     ],
+    "self_attention": [(lambda: ops.self_attention(t(3, 8), 2), ["(3, 8)", "2 heads"])],
     "scaled_dot_product_attention": [
         (lambda: ops.scaled_dot_product_attention(t(3, 4), t(3, 5), t(3, 5)), ["(3, 4)", "(3, 5)"]),
     ],
@@ -192,7 +195,7 @@ ALSO = {"where": "select", "pow": "raise_to", "std": "var", "expand": "broadcast
 # Functions of one array that accept every shape.
 EVERY_SHAPE = {
     "abs", "neg", "exp", "log", "log1p", "expm1", "sqrt", "sin", "cos", "tanh", "sigmoid", "softplus", "erf", "relu",
-    "leaky_relu", "elu", "silu", "gelu", "cast",
+    "leaky_relu", "elu", "silu", "gelu", "cast", "dropout",
 }  # fmt: skip
 
 
