@@ -36,7 +36,8 @@ ARROWS = {
     "models": {"nn", "distributions", "likelihoods", "ops", "autograd"},
     "metrics": {"nn", "ops", "autograd"},
     "viz": set(),
-    "train": {"optim", "autograd", "kernels.threads", "data.cache"},  # data.cache: how a file is written so that it is never half there
+    # data.cache: how a file is written so that it is never half there
+    "train": {"optim", "autograd", "kernels.threads", "data.cache"},
     "samples": {"autograd", "ops", "nn", "distributions", "likelihoods", "optim"},
     "gradtable": {"autograd", "ops", "nn", "distributions", "likelihoods", "samples"},
     "recipes": BELOW_RECIPES,

@@ -116,7 +116,7 @@ def test_outputs_and_sources_name_no_folder_of_a_machine(path):
 @each_lesson
 def test_it_holds_exactly_the_registered_exercises_each_still_a_stub(path):
     cells = code(read(path))
-    checked = {id: cell for cell in cells for id in re.findall(r'learn\.check\("([\d.]+)"', cell.source)}
+    checked = {id: cell for cell in cells for id in re.findall(r'learn\.check\("([\w.]+)"', cell.source)}
     assert list(checked) == [item.id for item in learn.exercises(number(path))]
     for id, cell in checked.items():
         assert "not yet: the body is still `...`" in printed(cell), f"exercise {id} is not a stub any more"

@@ -12,6 +12,7 @@ import pytest
 from minigen import nn
 from minigen.autograd import Tensor
 from minigen.errors import CheckpointError, TrainingError
+from minigen.kernels.threads import get_num_threads
 from minigen.train import Checkpoints, Counter, fit, load, read_metrics
 from minigen.train.progress import bar
 

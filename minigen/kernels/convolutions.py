@@ -1,7 +1,7 @@
 """Convolution and its two adjoints, compiled: which windows, which weights, where to. windows.py does the sums.
 
-One dimension is enough to see how each of the three becomes a product over windows. Let d be the dilation, p the padding
-and s the stride.
+One dimension is enough to see how each of the three becomes a product over windows. Let d be the dilation, p the
+padding and s the stride.
 
     forward          y[i]  = Σ_k w[k] x[i s + k d − p]                                                 (K.1)
     input adjoint    dx[h] = Σ_k w[k] g[(h + p − k d) / s]      over the k for which that is whole      (K.2)
@@ -46,7 +46,9 @@ def convolution(x, weight, stride, padding, dilation, groups, bias=None):
         return y
     (ph, pw), (dh, dw) = padding, dilation
     taps = [(i * kw + j, i * dh - ph, j * dw - pw) for i in range(kh) for j in range(kw)]
-    plan = _plan(x.shape, (oh, ow), stride, tuple(taps), (0, 0, 1, 1), (oh, ow), weight.shape, groups, x.itemsize, False)
+    plan = _plan(
+        x.shape, (oh, ow), stride, tuple(taps), (0, 0, 1, 1), (oh, ow), weight.shape, groups, x.itemsize, False
+    )
     _run(plan, _image(x), weight, groups, bias, memory)
     return y
 
@@ -156,7 +158,8 @@ def _plan(shape, size, stride, taps, phase, whole, weight_shape, groups, itemsiz
     (rows, cols), (sh, sw) = size, stride
     taps = sorted(taps, key=lambda tap: tap[1:])
     tops, lefts = [t[1] for t in taps] or [0], [t[2] for t in taps] or [0]
-    corner, padded = _frame((h, w), (min(tops), min(lefts)), ((rows - 1) * sh + max(tops), (cols - 1) * sw + max(lefts)))
+    last = ((rows - 1) * sh + max(tops), (cols - 1) * sw + max(lefts))
+    corner, padded = _frame((h, w), (min(tops), min(lefts)), last)
     pixel = channels * itemsize
     starts = [((corner[0] + top) * padded[1] + corner[1] + left) * pixel for _, top, left in taps]
     segments = _merged(starts, pixel) if groups == 1 else np.array(starts, np.int64)
@@ -254,7 +257,13 @@ def _frame(size, first, last):
 def _images(batch, outputs, image_bytes):
     """How many images to take at a time: those that waste the fewest rows of tiles, within the scratch memory."""
     most = max(1, min(batch, SCRATCH // max(1, image_bytes), 8))
-    return min(range(1, most + 1), key=lambda n: (math.ceil(math.ceil(n * outputs / ROWS) * ROWS * 20 / (n * outputs + 1e-9)), n))  # fmt: skip
+
+    def waste(n):
+        """Rows of tiles per row that is needed, to the next twentieth: less than that is not worth more images."""
+        needed = max(1, n * outputs)
+        return math.ceil(20 * math.ceil(needed / ROWS) * ROWS / needed)
+
+    return min(range(1, most + 1), key=lambda n: (waste(n), n))
 
 
 def _lanes(columns, itemsize):

@@ -38,6 +38,7 @@ import os
 import platform
 import secrets
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -48,6 +49,7 @@ import numba
 import numpy as np
 from numba import config, prange  # noqa: F401  (kernels import prange from here)
 from numba.core import caching
+from numba.core.compiler_lock import global_compiler_lock
 
 from minigen.data.cache import cache_dir
 from minigen.kernels import target, threads
@@ -62,6 +64,7 @@ OF_DEVICES = {"fastmath": EXACT, "error_model": "numpy", "nogil": True, "forcein
 KERNELS = {}  # name → Kernel: all there are, for `minigen warmup` and the tests
 HISTORY = []  # (name, form, seconds, from_cache) of every loading in this process
 
+CHILD_SECONDS = 300  # after which a child that compiles is given up
 UNUSED_DAYS = 30  # after which the machine code of other sources or another machine is removed
 
 _compiling = threading.RLock()
@@ -113,6 +116,7 @@ class Kernel:
 
 
 def _form(function, parallel):
+    threads.settle()
     with _compiling:
         form, folder = _cached(function, parallel)
         _watch(form, folder, function.__name__.strip("_"), "parallel" if parallel else "serial")
@@ -144,17 +148,47 @@ def _watch(form, folder, name, kind):
         with _compiling, _file_lock(folder):
             started, hits = time.perf_counter(), sum(form.stats.cache_hits.values())
             try:
+                found = folder is None or form._cache.load_overload(signature, form.targetctx) is not None
+                if not found:
+                    _compile_in_a_child(compile_for, signature)
                 result = compile_for(signature)
             except (OSError, EOFError, caching.pickle.UnpicklingError) as error:
                 # The disk is full, the folder is gone, or a power cut left half a file: do without.
                 _warn(folder, error)
                 form._cache = caching.NullCache()
                 result = compile_for(signature)
-            found = sum(form.stats.cache_hits.values()) > hits
+            found = found and sum(form.stats.cache_hits.values()) > hits
             HISTORY.append((name, kind, time.perf_counter() - started, found))
         return result
 
     form.compile = compile_under_lock
+
+
+def _compile_in_a_child(compile_for, signature):
+    """Let a forked child fill the cache, so that this process reads its code from there like all later ones.
+
+    On its way into the cache, the code of a parallel form is optimised once more; a sum may then be added up in another
+    order. A process that ran what it had just compiled would differ from the next one in the last bits, and training
+    that was interrupted could not be resumed to the bit. Where there is no fork, or the child fails, this process
+    compiles for itself.
+    """
+    if not hasattr(os, "fork"):
+        return
+    with global_compiler_lock, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # the child only compiles; it needs no other thread
+        child = os.fork()
+    if child == 0:
+        try:
+            compile_for(signature)
+        finally:
+            os._exit(0)
+    limit = time.monotonic() + CHILD_SECONDS
+    while os.waitpid(child, os.WNOHANG) == (0, 0):
+        if time.monotonic() > limit:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            return
+        time.sleep(0.005)
 
 
 @contextlib.contextmanager

@@ -55,7 +55,7 @@ def like(x):
 
 
 def in_order_of(x, *others):
-    """The elements of x and of other arrays of its shape, all in the memory order of x; those that differ are copied."""
+    """The elements of x and of others of its shape, all in the memory order of x; those that differ are copied."""
     if not (x.flags.c_contiguous or is_dense(x)):
         x = np.ascontiguousarray(x)
     lists = [flat(x)]

@@ -17,7 +17,8 @@ OpenBLAS is as good or better on large square products, and on one thread this o
 because OpenBLAS must not wake its own threads (threads.py), and it is much faster on skinny products (K or N below a
 hundred or two), which is what the layers of small networks are.
 
-Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication".  Differs: A is packed only where it pays.
+Source: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication".  Differs: A is packed only
+where it pays.
 """
 
 import numpy as np
@@ -35,7 +36,7 @@ SMALLEST = 250_000  # multiplications below which NumPy's product is as quick as
 
 @kernel
 def _pack(b, row, step, depth, n, panels):
-    """Copy B (depth × n, at strides row and step of the flat array b, one of them 1) into panels (count, depth, width)."""
+    """Copy B (depth × n; strides row and step in the flat array b, one of them 1) into panels (count, depth, width)."""
     count, _, width = panels.shape
     for j in prange(count):
         filled = min(width, n - j * width)

@@ -93,10 +93,13 @@ def num_threads(n):
 
 
 def serial():
-    """True if kernels must run on the calling thread alone: one thread wanted, or a child after a fork."""
+    """True if kernels must run on the calling thread alone: in a child after a fork.
+
+    With one thread the parallel form runs as well, so that results have the same bits for any number of threads.
+    """
     if not _ready:
         settle()
-    return _wanted == 1 or _forked
+    return _forked
 
 
 def launch(form, args):

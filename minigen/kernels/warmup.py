@@ -15,7 +15,7 @@ from minigen.kernels import BACKEND, COMPILED, compiled, jit
 
 
 def warm_up(dtypes=("float32",), say=print):
-    """Compile all kernels for these dtypes. Returns (seconds, machine codes in use, how many of them from the cache)."""
+    """Compile all kernels for these dtypes. Returns (seconds, machine codes loaded, those from the cache)."""
     from tqdm import tqdm
 
     if BACKEND == "reference":

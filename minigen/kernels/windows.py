@@ -1,26 +1,28 @@
 """The two loops behind every convolution: a product over windows, and a product over pixels. (T.1) does the sums.
 
-An output pixel of a convolution is a sum over its window, kh · kw pixels of C channels. Written as a matrix, one row per
-output pixel and one column per number in a window, that is im2col: kh · kw copies of the image. The copies are never
-made. With channels-last memory the numbers of one window row are neighbours, so a row of this matrix is a few
+An output pixel of a convolution is a sum over its window, kh · kw pixels of C channels. Written as a matrix, one row
+per output pixel and one column per number in a window, that is im2col: kh · kw copies of the image. The copies are
+never made. With channels-last memory the numbers of one window row are neighbours, so a row of this matrix is a few
 contiguous stretches (*segments*), and where they begin is all that the tile product wants to know.
 
     window_product:  Y[p, o] = bias[o] + Σ_segments Σ_k  image[at(p) + segment + k] · W[segment, k, o]
 
 The same loop serves the gradient for the input, which is also a convolution: of g with the weights turned round.
 
-    pixel_product:   D[r, o] = Σ_images Σ_p  image[at(r) + stride · p] · g[p, o],     r = (tap, channel)
+    pixel_product:   D[o, tap, c] = Σ_images Σ_p  g[p, o] · image[at(p) + tap, c]
 
-is the gradient for the weights; there the sum runs over the pixels.
+is the gradient for the weights. Here the sum runs over the pixels, and the order of memory is the wrong one for it:
+neighbours in the sum are C numbers apart. So a few images at a time are copied: g into strips of SUM_ROWS outputs, and
+the image into panels of as many channels as a tile is wide. A block of one panel, some rows of pixels, then stays in the
+first-level cache while all taps, which are the same block a pixel further on, and all outputs pass by.
 
-Padding is done one image at a time, into scratch memory that stays in the second-level cache.
+Padding is part of these copies, into scratch memory that stays in the second-level cache.
 """
 
 import numpy as np
 
 from minigen.kernels.jit import device, kernel, prange
 from minigen.kernels.tile import ROWS, SUM_ROWS, sum_tile, tile
-
 
 BLOCK = 128  # pixels: a block of the image, and of g, fits the first-level cache
 

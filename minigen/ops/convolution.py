@@ -1,4 +1,4 @@
-"""Convolution, transposed convolution, pooling and upsampling, for images (B, C, H, W) and sequences (B, C, T).
+"""Convolution and transposed convolution, for images (B, C, H, W) and sequences (B, C, T).
 
 A convolution y = x ⋆ w is linear in x and linear in w, so three maps close the calculus:
 
@@ -13,12 +13,10 @@ the roles of input and output exchanged is what is called a transposed convoluti
 
 import numpy as np
 
-from minigen.autograd.broadcasting import broadcast_to
+from minigen import kernels
 from minigen.autograd.primitive import primitive
 from minigen.errors import ShapeError
-from minigen import kernels
 from minigen.ops import reduce
-from minigen.ops.shape import pad as pad_with
 from minigen.ops.shape import reshape, unsqueeze
 
 
@@ -138,7 +136,7 @@ def conv_transpose2d(x, weight, bias=None, stride=1, padding=0, output_padding=0
     return _biased_input_adjoint(x, weight, bias, *settings)
 
 
-# -- windows, pooling, upsampling -----------------------------------------------------------------------------
+# -- windows as columns ---------------------------------------------------------------------------------------
 
 
 @primitive(
@@ -160,42 +158,6 @@ def unfold(x, kernel_size, dilation=1, padding=0, stride=1):
     if x.ndim != 4:
         raise ShapeError(f"unfold: expected an image (B, C, H, W), got shape {tuple(x.shape)}")
     return im2col(x, _pair(kernel_size), _pair(stride), _pair(padding), _pair(dilation))
-
-
-def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
-    """The largest value in each window; stride defaults to the window's size. Ties share the gradient."""
-    ph, pw = _pair(padding)
-    if ph or pw:
-        x = pad_with(x, (pw, pw, ph, ph), value=-np.inf)  # a padded pixel must never be the largest
-    return reduce.max(_pooling_windows("max_pool2d", x, kernel_size, stride, 0, dilation), dim=2)
-
-
-def avg_pool2d(x, kernel_size, stride=None, padding=0):
-    """The mean of each window (padding counts as zeros); stride defaults to the window's size."""
-    return reduce.mean(_pooling_windows("avg_pool2d", x, kernel_size, stride, padding, 1), dim=2)
-
-
-def _pooling_windows(name, x, kernel_size, stride, padding, dilation):
-    """(B, C, H, W) → (B, C, kh·kw, OH, OW)"""
-    kernel, padding, dilation = _pair(kernel_size), _pair(padding), _pair(dilation)
-    stride = _pair(kernel_size if stride is None else stride)
-    if x.ndim != 4:
-        raise ShapeError(f"{name}: expected an image (B, C, H, W), got shape {x.shape}")
-    size = _window_counts(name, x, kernel, stride, padding, dilation)
-    columns = im2col(x, kernel, stride, padding, dilation)
-    return reshape(columns, shape=(*x.shape[:2], kernel[0] * kernel[1], *size))
-
-
-def upsample_nearest(x, scale_factor=2):
-    """Repeat every pixel scale × scale times.  (B, C, H, W) → (B, C, H·scale, W·scale)"""
-    if x.ndim != 4:
-        raise ShapeError(f"upsample_nearest: expected an image (B, C, H, W), got shape {tuple(x.shape)}")
-    b, c, h, w = x.shape
-    s = int(scale_factor)
-    if s != scale_factor or s < 1:
-        raise ShapeError(f"upsample_nearest: scale_factor {scale_factor}; expected a positive whole number")
-    y = broadcast_to(reshape(x, shape=(b, c, h, 1, w, 1)), shape=(b, c, h, s, w, s))
-    return reshape(y, shape=(b, c, h * s, w * s))
 
 
 def _pair(value):

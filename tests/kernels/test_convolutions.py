@@ -15,7 +15,7 @@ from pages import SUPPORTED, everything_at_the_edge, in_memory_order, run_alone 
 
 from minigen.kernels import convolutions, few, product, reference, threads  # noqa: E402
 from minigen.kernels.reference.convolution import out_size  # noqa: E402
-from minigen.kernels.tile import ROWS, SUM_ROWS, columns  # noqa: E402
+from minigen.kernels.tile import SUM_ROWS, columns  # noqa: E402
 
 
 class Layer:
@@ -136,9 +136,9 @@ def test_any_strides_give_the_same_numbers(dtype):
             original = getattr(layer, name).astype(dtype)
             for _order, array in in_every_order(original):
                 with guarding():
-                    found = layer.run(
-                        convolutions, lambda a, o=original, x=array.array: x if np.array_equal(a, o) else a.astype(dtype)
-                    )
+                    found = layer.run(convolutions, lambda a, o=original, x=array.array: (
+                        x if np.array_equal(a, o) else a.astype(dtype)
+                    ))  # fmt: skip
                 layer.check(found)
                 array.check()
 
@@ -183,7 +183,9 @@ def test_empty_arrays(x_shape, weight_shape, padding):
     y = reference.convolution(x, weight, *settings, bias)
     np.testing.assert_array_equal(convolutions.convolution(x, weight, *settings, bias), y)
     g, bias = np.ones_like(y), np.ones(x_shape[1], "f4")
-    dx = np.zeros(x_shape, "f4") if not y.size else reference.convolution_input_adjoint(g, weight, x_shape, *settings, bias)
+    dx = np.zeros(x_shape, "f4")
+    if y.size:
+        dx = reference.convolution_input_adjoint(g, weight, x_shape, *settings, bias)
     found = convolutions.convolution_input_adjoint(g, weight, x_shape, *settings, bias)
     assert found.shape == dx.shape and (not y.size or np.array_equal(found, dx))
     found = convolutions.convolution_weight_adjoint(x, g, weight_shape, *settings)
@@ -244,8 +246,11 @@ def test_denormals_pass():
         x = np.full((2, 5, 6, 7), np.finfo(dtype).smallest_subnormal, dtype)
         weight = np.ones((3, 5, 3, 3), dtype)
         settings = (1, 1), (1, 1), (1, 1), 1
-        for name, args in (("convolution", (x, weight)), ("convolution_input_adjoint", (x[:, :3], weight, x.shape)),
-                           ("convolution_weight_adjoint", (x, np.ones((2, 3, 6, 7), dtype), weight.shape))):  # fmt: skip
+        g = np.ones((2, 3, 6, 7), dtype)
+        for name, args in {
+            "convolution": (x, weight), "convolution_input_adjoint": (x[:, :3], weight, x.shape),
+            "convolution_weight_adjoint": (x, g, weight.shape),
+        }.items():  # fmt: skip
             expected = getattr(reference, name)(*args, *settings)
             assert 0 < expected.max() < np.finfo(dtype).tiny
             np.testing.assert_array_equal(getattr(convolutions, name)(*args, *settings), expected)

@@ -134,7 +134,8 @@ def test_denormals_pass(no_shortcut):
     for dtype in ("f4", "f8"):
         small = np.finfo(dtype).smallest_subnormal
         a = np.full((ROWS + 2, 3), small, dtype)
-        np.testing.assert_array_equal(product.matrix_product(a, np.ones((3, 35), dtype)), np.full((ROWS + 2, 35), 3 * small))
+        found = product.matrix_product(a, np.ones((3, 35), dtype))
+        np.testing.assert_array_equal(found, np.full((ROWS + 2, 35), 3 * small))
 
 
 def test_bits_do_not_depend_on_the_number_of_threads(no_shortcut):

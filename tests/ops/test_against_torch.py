@@ -176,7 +176,9 @@ def twins():
         "convolution_input_adjoint": lambda g, w, shape, **s: adjoint(lambda z: convolve(z, w, **s), shape, g),
         "convolution_weight_adjoint": lambda x, g, shape, **s: adjoint(lambda z: convolve(x, z, **s), shape, g),
         "biased_convolution": lambda x, w, b, **s: convolve(x, w, **s) + b.reshape(-1, 1, 1),
-        "biased_input_adjoint": lambda g, w, b, shape, **s: adjoint(lambda z: convolve(z, w, **s), shape, g) + b.reshape(-1, 1, 1),
+        "biased_input_adjoint": lambda g, w, b, shape, **s: (
+            adjoint(lambda z: convolve(z, w, **s), shape, g) + b.reshape(-1, 1, 1)
+        ),
         "im2col": unfold, "unfold": F.unfold,
         "col2im": lambda c, shape, **s: adjoint(lambda z: unfold(z, **s), shape, c),
         "max_pool2d": F.max_pool2d, "avg_pool2d": F.avg_pool2d,
@@ -192,7 +194,8 @@ def twins():
         "group_norm": lambda x, w, b, num_groups: F.group_norm(x, num_groups, w, b),
         "group_norm_silu": lambda x, w, b, groups, eps: F.silu(F.group_norm(x, groups, w, b, eps)),
         "batch_norm": lambda x, w, b, eps=1e-5: F.batch_norm(x, None, None, w, b, True, eps=eps),
-        "scaled_dot_product_attention": attention, "self_attention": self_attention, "cross_entropy": cross_entropy, "bce_with_logits": bce, "mse": mse,
+        "scaled_dot_product_attention": attention, "self_attention": self_attention,
+        "cross_entropy": cross_entropy, "bce_with_logits": bce, "mse": mse,
         "softmax_cross_entropy": lambda x, target: cross_entropy(x, target, "none"),
         "binary_cross_entropy": lambda x, target: bce(x, target, "none"),
         "squared_error": lambda x, target: mse(x, target, "none"),

@@ -18,7 +18,7 @@ def out_size(size, kernel, stride, padding, dilation):
     return (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
-def windows(x, kernel, stride, padding, dilation):
+def windows_of(x, kernel, stride, padding, dilation):
     """All windows of a padded image, as a view.  (B, C, H, W) → (B, C, OH, OW, kh, kw)"""
     (kh, kw), (sh, sw), (ph, pw), (dh, dw) = kernel, stride, padding, dilation
     if ph or pw:
@@ -29,7 +29,7 @@ def windows(x, kernel, stride, padding, dilation):
 
 def im2col(x, kernel, stride, padding, dilation):
     """Windows as columns.  (B, C, H, W) → (B, C·kh·kw, OH·OW)"""
-    view = windows(x, kernel, stride, padding, dilation)
+    view = windows_of(x, kernel, stride, padding, dilation)
     b, c, oh, ow, kh, kw = view.shape
     return view.transpose(0, 1, 4, 5, 2, 3).reshape(b, c * kh * kw, oh * ow)
 
@@ -59,17 +59,19 @@ def convolution(x, weight, stride, padding, dilation, groups, bias=None):
     o, _, kh, kw = weight.shape
     oh = out_size(h, kh, stride[0], padding[0], dilation[0])
     ow = out_size(w, kw, stride[1], padding[1], dilation[1])
-    columns = im2col(x, (kh, kw), stride, padding, dilation).reshape(b, groups, math.prod(weight.shape[1:]), oh * ow)
-    y = np.matmul(weight.reshape(groups, o // groups, math.prod(weight.shape[1:])), columns)  # (B, groups, O/groups, OH·OW)
+    terms = math.prod(weight.shape[1:])
+    columns = im2col(x, (kh, kw), stride, padding, dilation).reshape(b, groups, terms, oh * ow)
+    y = np.matmul(weight.reshape(groups, o // groups, terms), columns)  # (B, groups, O/groups, OH·OW)
     return _plus(bias, y.reshape(b, o, oh, ow))
 
 
 def convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias=None):
     """The gradient for x of `shape`: spread every g over its window, weighted: a transposed convolution."""
     b, o, oh, ow = g.shape
-    transposed = weight.reshape(groups, o // groups, math.prod(weight.shape[1:])).swapaxes(1, 2)
-    columns = np.matmul(transposed, g.reshape(b, groups, o // groups, oh * ow))
-    return _plus(bias, col2im(columns.reshape(b, groups * math.prod(weight.shape[1:]), oh * ow), shape, weight.shape[2:], stride, padding, dilation))
+    terms = math.prod(weight.shape[1:])
+    transposed = weight.reshape(groups, o // groups, terms).swapaxes(1, 2)
+    columns = np.matmul(transposed, g.reshape(b, groups, o // groups, oh * ow)).reshape(b, groups * terms, oh * ow)
+    return _plus(bias, col2im(columns, shape, weight.shape[2:], stride, padding, dilation))
 
 
 def convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups):

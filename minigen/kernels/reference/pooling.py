@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from minigen.kernels.reference.convolution import col2im, windows
+from minigen.kernels.reference.convolution import col2im, windows_of
 
 
 def average_pool(x, kernel, stride, padding):
     """The mean of each window, padding counted as zeros.  (B, C, H, W) → (B, C, OH, OW)"""
-    return windows(x, kernel, stride, padding, (1, 1)).mean(axis=(4, 5), dtype=x.dtype)
+    return windows_of(x, kernel, stride, padding, (1, 1)).mean(axis=(4, 5), dtype=x.dtype)
 
 
 def average_pool_adjoint(g, shape, kernel, stride, padding):
@@ -26,10 +26,10 @@ def largest_positions(x, kernel, stride, padding, dilation):
     (_, _, h, w), (ph, pw) = x.shape, padding
     place = np.full((1, 1, h + 2 * ph, w + 2 * pw), -1)
     place[:, :, ph : ph + h, pw : pw + w] = np.arange(h * w).reshape(h, w)
-    places = windows(place, kernel, stride, (0, 0), dilation)
+    places = windows_of(place, kernel, stride, (0, 0), dilation)
     places = places.reshape(*places.shape[:4], -1)  # (1, 1, OH, OW, kh·kw)
     padded = np.pad(x, ((0, 0), (0, 0), (ph, ph), (pw, pw)), constant_values=-np.inf)
-    values = windows(padded, kernel, stride, (0, 0), dilation)
+    values = windows_of(padded, kernel, stride, (0, 0), dilation)
     values = values.reshape(*values.shape[:4], -1)
     best = np.full(values.shape[:4], -1)
     largest = np.zeros(values.shape[:4], x.dtype)

@@ -91,13 +91,7 @@ class Block(nn.Module):
         self.narrow = nn.Linear(4 * width, width, bias=False, rng=rng)
 
     def forward(self, x):
-        b, t, d = x.shape
-        q, k, v = (
-            ops.reshape(part, (b, t, self.heads, d // self.heads)).transpose(1, 2)  # (B, N, T, D/N)
-            for part in ops.chunk(self.qkv(self.norm1(x)), 3, dim=2)
-        )
-        y = ops.scaled_dot_product_attention(q, k, v, is_causal=True)
-        x = x + self.join(ops.reshape(y.transpose(1, 2), (b, t, d)))
+        x = x + self.join(ops.self_attention(self.qkv(self.norm1(x)), self.heads, is_causal=True))
         return x + self.narrow(ops.gelu(self.wide(self.norm2(x)), approximate="tanh"))
 
 
