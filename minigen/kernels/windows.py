@@ -13,8 +13,8 @@ The same loop serves the gradient for the input, which is also a convolution: of
 
 is the gradient for the weights. Here the sum runs over the pixels, and the order of memory is the wrong one for it:
 neighbours in the sum are C numbers apart. So a few images at a time are copied: g into strips of SUM_ROWS outputs, and
-the image into panels of as many channels as a tile is wide. A block of one panel, some rows of pixels, then stays in the
-first-level cache while all taps, which are the same block a pixel further on, and all outputs pass by.
+the image into panels of as many channels as a tile is wide. A block of one panel, some rows of pixels, then stays in
+the first-level cache while all taps, which are the same block a pixel further on, and all outputs pass by.
 
 Padding is part of these copies, into scratch memory that stays in the second-level cache.
 """

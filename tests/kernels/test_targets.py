@@ -27,7 +27,7 @@ from minigen.kernels import target
 print(target.TARGET.name, target.TARGET.vector_bytes, sep="|")
 """
 
-# A product, two layers with their gradients, softmax. On one thread, so that one form of each is enough.
+# A product, two layers with their gradients, softmax.
 KERNELS = """
 import numpy as np
 from minigen.kernels import convolutions, product, reference, rows
@@ -104,4 +104,4 @@ def test_a_tile_uses_the_registers_of_its_target_and_no_others(name):
 @pytest.mark.parametrize("name", ["AVX-512", "AVX2", "SSE2"])
 def test_kernels_come_to_the_same_results_on_every_target(name):
     skip_unless_possible(name)
-    assert run(KERNELS, MINIGEN_NUM_THREADS="1", **TARGETS[name])[0] == "right"
+    assert run(KERNELS, **TARGETS[name])[0] == "right"

@@ -62,7 +62,7 @@ def test_the_number_can_be_changed_while_running():
     assert before == kernels.threads.get_num_threads()
     try:
         minigen.set_num_threads(1)
-        assert minigen.get_num_threads() == 1 and threads.serial()
+        assert minigen.get_num_threads() == 1
     finally:
         minigen.set_num_threads(before)
     for n in (0, 10_000):
