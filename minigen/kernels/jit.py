@@ -146,7 +146,7 @@ def _watch(form, folder, name, kind):
 
     def compile_under_lock(signature):
         with _compiling, _file_lock(folder):
-            started, hits = time.perf_counter(), sum(form.stats.cache_hits.values())
+            started, hits, found = time.perf_counter(), sum(form.stats.cache_hits.values()), False
             try:
                 found = folder is None or form._cache.load_overload(signature, form.targetctx) is not None
                 if not found:

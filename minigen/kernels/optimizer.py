@@ -66,11 +66,13 @@ def _table(arrays, dtype):
 
 
 @device
-def _adam_piece(p, g, m, v, largest, amsgrad, rate, new, beta2, rest, eps, decay, shrink):
+def _adam_piece(p, g, m, v, largest, amsgrad, rate, new, beta2, rest, eps, decay, shrink, tiny):
     for i in range(p.size):
         gradient = g[i] + decay * p[i] if decay != 0 else g[i]
-        m[i] += new * (gradient - m[i])
-        v[i] = beta2 * v[i] + rest * (gradient * gradient)
+        mean = m[i] + new * (gradient - m[i])
+        square = beta2 * v[i] + rest * (gradient * gradient)
+        m[i] = mean * 0 if math.fabs(mean) < tiny else mean
+        v[i] = square * 0 if square < tiny else square
     if amsgrad:
         for i in range(p.size):
             largest[i] = v[i] if not v[i] <= largest[i] else largest[i]
@@ -79,7 +81,7 @@ def _adam_piece(p, g, m, v, largest, amsgrad, rate, new, beta2, rest, eps, decay
 
 
 @kernel
-def _adam(p, addresses, ends, m, v, largest, amsgrad, rate, new, beta2, rest, eps, decay, shrink):
+def _adam(p, addresses, ends, m, v, largest, amsgrad, rate, new, beta2, rest, eps, decay, shrink, tiny):
     for piece in prange((p.size + PIECE - 1) // PIECE):
         start, stop = piece * PIECE, min(p.size, (piece + 1) * PIECE)
         k = _first(ends, start)
@@ -87,51 +89,55 @@ def _adam(p, addresses, ends, m, v, largest, amsgrad, rate, new, beta2, rest, ep
             end = min(stop, ends[k + 1])
             g = carray(_pointer(addresses[k], p), (ends[k + 1] - ends[k],))[start - ends[k] : end - ends[k]]
             a, b = start, end
-            _adam_piece(p[a:b], g, m[a:b], v[a:b], largest[a:b], amsgrad, rate, new, beta2, rest, eps, decay, shrink)
+            _adam_piece(
+                p[a:b], g, m[a:b], v[a:b], largest[a:b], amsgrad, rate, new, beta2, rest, eps, decay, shrink, tiny
+            )
             start, k = end, k + 1
 
 
 @device
-def _adamax_piece(p, g, m, u, rate, new, beta2, eps, decay):
+def _adamax_piece(p, g, m, u, rate, new, beta2, eps, decay, tiny):
     for i in range(p.size):
         gradient = g[i] + decay * p[i] if decay != 0 else g[i]
-        m[i] += new * (gradient - m[i])
+        mean = m[i] + new * (gradient - m[i])
+        m[i] = mean * 0 if math.fabs(mean) < tiny else mean
         old, size = beta2 * u[i], math.fabs(gradient) + eps
         u[i] = size if not size <= old else old
         p[i] -= rate * (m[i] / u[i])
 
 
 @kernel
-def _adamax(p, addresses, ends, m, u, rate, new, beta2, eps, decay):
+def _adamax(p, addresses, ends, m, u, rate, new, beta2, eps, decay, tiny):
     for piece in prange((p.size + PIECE - 1) // PIECE):
         start, stop = piece * PIECE, min(p.size, (piece + 1) * PIECE)
         k = _first(ends, start)
         while start < stop:
             end = min(stop, ends[k + 1])
             g = carray(_pointer(addresses[k], p), (ends[k + 1] - ends[k],))[start - ends[k] : end - ends[k]]
-            _adamax_piece(p[start:end], g, m[start:end], u[start:end], rate, new, beta2, eps, decay)
+            _adamax_piece(p[start:end], g, m[start:end], u[start:end], rate, new, beta2, eps, decay, tiny)
             start, k = end, k + 1
 
 
 @device
-def _sgd_piece(p, g, buffer, momentum, lr, keep, enter, look_ahead, decay):
+def _sgd_piece(p, g, buffer, momentum, lr, keep, enter, look_ahead, decay, tiny):
     for i in range(p.size):
         gradient = g[i] + decay * p[i] if decay != 0 else g[i]
         if momentum:
-            buffer[i] = keep * buffer[i] + enter * gradient
+            mean = keep * buffer[i] + enter * gradient
+            buffer[i] = mean * 0 if math.fabs(mean) < tiny else mean
             gradient = gradient + look_ahead * buffer[i] if look_ahead != 0 else buffer[i]
         p[i] -= lr * gradient
 
 
 @kernel
-def _sgd(p, addresses, ends, buffer, momentum, lr, keep, enter, look_ahead, decay):
+def _sgd(p, addresses, ends, buffer, momentum, lr, keep, enter, look_ahead, decay, tiny):
     for piece in prange((p.size + PIECE - 1) // PIECE):
         start, stop = piece * PIECE, min(p.size, (piece + 1) * PIECE)
         k = _first(ends, start)
         while start < stop:
             end = min(stop, ends[k + 1])
             g = carray(_pointer(addresses[k], p), (ends[k + 1] - ends[k],))[start - ends[k] : end - ends[k]]
-            _sgd_piece(p[start:end], g, buffer[start:end], momentum, lr, keep, enter, look_ahead, decay)
+            _sgd_piece(p[start:end], g, buffer[start:end], momentum, lr, keep, enter, look_ahead, decay, tiny)
             start, k = end, k + 1
 
 
@@ -148,10 +154,15 @@ def _squares(x, sums):
 # -- the functions --------------------------------------------------------------------------------------------
 
 
+def _tiny(p):
+    """The smallest normal number; see the reference for why means stop there."""
+    return np.finfo(p.dtype).tiny
+
+
 def adam(p, gradients, exp_avg, exp_avg_sq, largest, *, rate, betas, eps, decay, shrink):
     """Adam, (O.4)–(O.8); see the reference for the arguments."""
     kept, addresses, ends = _table(gradients, p.dtype)
-    numbers = [p.dtype.type(x) for x in (rate, 1 - betas[0], betas[1], 1 - betas[1], eps, decay, shrink)]
+    numbers = [p.dtype.type(x) for x in (rate, 1 - betas[0], betas[1], 1 - betas[1], eps, decay, shrink, _tiny(p))]
     divisor = exp_avg_sq if largest is None else largest
     _adam(p, addresses, ends, exp_avg, exp_avg_sq, divisor, largest is not None, *numbers, work=4 * p.size)
 
@@ -159,14 +170,14 @@ def adam(p, gradients, exp_avg, exp_avg_sq, largest, *, rate, betas, eps, decay,
 def adamax(p, gradients, exp_avg, exp_inf, *, rate, betas, eps, decay):
     """Adamax, (O.4), (O.9), (O.10); see the reference for the arguments."""
     kept, addresses, ends = _table(gradients, p.dtype)
-    numbers = [p.dtype.type(x) for x in (rate, 1 - betas[0], betas[1], eps, decay)]
+    numbers = [p.dtype.type(x) for x in (rate, 1 - betas[0], betas[1], eps, decay, _tiny(p))]
     _adamax(p, addresses, ends, exp_avg, exp_inf, *numbers, work=4 * p.size)
 
 
 def sgd(p, gradients, momentum_buffer, *, lr, keep, enter, look_ahead, decay):
     """Gradient descent, (O.1)–(O.3); see the reference for the arguments."""
     kept, addresses, ends = _table(gradients, p.dtype)
-    numbers = [p.dtype.type(x) for x in (lr, keep, enter, look_ahead, decay)]
+    numbers = [p.dtype.type(x) for x in (lr, keep, enter, look_ahead, decay, _tiny(p))]
     has_momentum = momentum_buffer is not None
     _sgd(p, addresses, ends, momentum_buffer if has_momentum else p, has_momentum, *numbers, work=3 * p.size)
 
@@ -175,8 +186,8 @@ def ema(average, parameters, *, weight):
     """average ← average + weight · (p − average), (O.11)."""
     # Which is gradient descent with decay: average ← average − (−weight) · (p + (−1) · average).
     kept, addresses, ends = _table(parameters, average.dtype)
-    zero, w = average.dtype.type(0), average.dtype.type(weight)
-    _sgd(average, addresses, ends, average, False, -w, zero, zero, zero, average.dtype.type(-1), work=3 * average.size)
+    zero, one, w = (average.dtype.type(x) for x in (0, 1, weight))
+    _sgd(average, addresses, ends, average, False, -w, zero, zero, zero, -one, zero, work=3 * average.size)
 
 
 def sum_of_squares(x):

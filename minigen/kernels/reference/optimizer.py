@@ -25,6 +25,8 @@ def adam(p, gradients, exp_avg, exp_avg_sq, largest, *, rate, betas, eps, decay,
     exp_avg += (1.0 - beta1) * (g - exp_avg)
     exp_avg_sq *= beta2
     exp_avg_sq += (1.0 - beta2) * (g * g)
+    _without_denormals(exp_avg)
+    _without_denormals(exp_avg_sq)
     if largest is not None:
         exp_avg_sq = np.maximum(largest, exp_avg_sq, out=largest)
     p -= rate * (exp_avg / (np.sqrt(exp_avg_sq) + eps))
@@ -37,6 +39,7 @@ def adamax(p, gradients, exp_avg, exp_inf, *, rate, betas, eps, decay):
     if decay:
         g += decay * p
     exp_avg += (1.0 - beta1) * (g - exp_avg)
+    _without_denormals(exp_avg)
     np.maximum(beta2 * exp_inf, np.abs(g) + eps, out=exp_inf)
     p -= rate * (exp_avg / exp_inf)
 
@@ -53,8 +56,15 @@ def sgd(p, gradients, momentum_buffer, *, lr, keep, enter, look_ahead, decay):
     if momentum_buffer is not None:
         momentum_buffer *= keep
         momentum_buffer += enter * g
+        _without_denormals(momentum_buffer)
         g = g + look_ahead * momentum_buffer if look_ahead else momentum_buffer
     p -= lr * g
+
+
+def _without_denormals(mean):
+    """The mean of a unit that has died shrinks for ever. Below the smallest normal number a processor needs a hundred
+    times as long for each operation, and nothing that small can move a parameter: there it becomes 0."""
+    mean[np.abs(mean) < np.finfo(mean.dtype).tiny] = 0
 
 
 def ema(average, parameters, *, weight):

@@ -131,13 +131,17 @@ class Workers(dict):
                 unable[engine] = str(reason)
         return able, unable
 
-    def time(self, key, engines, budget, rounds=8):
-        """Stats for each engine; `budget` is seconds of running per engine, after warming up."""
+    def time(self, key, engines, budget, rounds=8, most=200):
+        """Stats for each engine; `budget` is seconds of running per engine, after warming up.
+
+        most: repeats per round. Training steps are timed early in a training (`steps.measure`): thousands of steps on one
+        batch lead to gradients below the smallest normal number, with which a processor needs far longer.
+        """
         repeats = {}
         for engine in engines:
             self[engine]("time", key=key, repeats=1, warm=1)  # compiles, fills caches
             once = min(self[engine]("time", key=key, repeats=3, warm=0))
-            repeats[engine] = max(1, min(200, round(budget / rounds / once)))
+            repeats[engine] = max(1, min(most, round(budget / rounds / once)))
         seconds = {engine: [] for engine in engines}
         for turn in range(rounds):
             for engine in engines if turn % 2 == 0 else reversed(engines):
