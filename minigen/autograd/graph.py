@@ -21,6 +21,7 @@ Three decisions shape this file.
   with Tensors, so the gradient has a graph of its own and can be differentiated again, to any order.
 """
 
+import sys
 import weakref
 
 import numpy as np
@@ -249,8 +250,10 @@ def _deposit(node, g):
     if isinstance(g, Tensor):
         tensor._grad = _own(g) if tensor._grad is None else tensor._grad + g
     elif tensor._grad is None:
-        # A copy: rules may hand one array to several inputs (add does), and a gradient may be changed in place.
-        tensor._grad = constant(np.array(g, dtype=tensor._data.dtype))
+        # Rules may hand one array to several inputs (add does), and a gradient may be changed in place: so a copy,
+        # unless nobody else holds the array (three references: in `_walk`, here, and the argument below).
+        ours = g.base is None and g.dtype == tensor._data.dtype and sys.getrefcount(g) <= 3
+        tensor._grad = constant(g if ours else np.array(g, dtype=tensor._data.dtype))
     else:
         tensor._grad = constant(np.asarray(tensor._grad._data + g, dtype=tensor._data.dtype))
 

@@ -134,8 +134,8 @@ class Workers(dict):
     def time(self, key, engines, budget, rounds=8, most=200):
         """Stats for each engine; `budget` is seconds of running per engine, after warming up.
 
-        most: repeats per round. Training steps are timed early in a training (`steps.measure`): thousands of steps on one
-        batch lead to gradients below the smallest normal number, with which a processor needs far longer.
+        most: repeats per round. Training steps are timed early in a training: thousands of steps on one batch lead
+        to gradients below the smallest normal number, with which a processor needs far longer.
         """
         repeats = {}
         for engine in engines:
