@@ -183,7 +183,6 @@ def _plan(shape, size, stride, taps, phase, whole, weight_shape, groups, itemsiz
         "transposed": transposed,
         "panels": (groups, count, len(taps) * depth, lanes),
         "columns": columns,
-        "work": b * outputs * len(taps) * depth * columns,
         "arguments": (padded, corner, images, at, segments),
         "targets": (to, outputs, tasks, shares),
     }

@@ -1,8 +1,8 @@
 """An embedding's two loops: pick rows of a table, and add rows into a table.
 
-The second is where threads could collide, since one row may be named often. So the work is cut by *columns*: every
-thread goes through all of g, but touches only its columns of the table. Rows are added in the order of g, whoever adds
-them, and the result has the same bits for any number of threads.
+The second is where threads could collide, since one row may be named often. So the rows of g are first sorted by where
+they go (by counting, which keeps their order), and then every row of the table is the work of one thread: it adds up
+what belongs to it, in the order of g. The result has the same bits for any number of threads.
 """
 
 import math
@@ -12,8 +12,6 @@ import numpy as np
 from minigen.kernels import reference
 from minigen.kernels.jit import kernel, prange
 from minigen.kernels.layout import writable_view
-
-COLUMNS = 32  # per piece of work: whole cache lines, so that threads do not write into the same one
 
 
 @kernel
@@ -25,16 +23,27 @@ def _take_rows(table, index, y):
 
 
 @kernel
-def _add_rows(g, index, table):
-    rows, width = table.shape
-    for piece in prange((width + COLUMNS - 1) // COLUMNS):
-        first, last = piece * COLUMNS, min(width, (piece + 1) * COLUMNS)
-        for i in range(rows):
-            for j in range(first, last):
-                table[i, j] = 0
-        for i in range(index.size):
-            row, result = g[i], table[index[i]]
-            for j in range(first, last):
+def _sort(index, starts, order):
+    """Positions in `index`, sorted by value: those with value r are order[starts[r] : starts[r + 1]]."""
+    for i in range(index.size):
+        starts[index[i] + 1] += 1
+    for r in range(1, starts.size):
+        starts[r] += starts[r - 1]
+    filled = starts.copy()
+    for i in range(index.size):
+        order[filled[index[i]]] = i
+        filled[index[i]] += 1
+
+
+@kernel
+def _add_rows(g, order, starts, table):
+    for r in prange(table.shape[0]):
+        result = table[r]
+        for j in range(result.size):
+            result[j] = 0
+        for k in range(starts[r], starts[r + 1]):
+            row = g[order[k]]
+            for j in range(result.size):
                 result[j] += row[j]
 
 
@@ -68,5 +77,8 @@ def add_rows(g, index, shape):
     table = np.empty(shape, g.dtype)
     width = math.prod(shape[1:])
     flat = writable_view(np.ascontiguousarray(g)).reshape(-1, width)
-    _add_rows(flat, _checked(index, shape[0]), table.reshape(-1, width), work=g.size + table.size)
+    index = _checked(index, shape[0])
+    starts, order = np.zeros(shape[0] + 1, np.int64), np.empty(index.size, np.int64)
+    _sort(index, starts, order, work=0)
+    _add_rows(flat, order, starts, table.reshape(-1, width), work=g.size + table.size)
     return table
