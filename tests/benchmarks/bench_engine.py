@@ -9,12 +9,11 @@ does the same arithmetic, forward and backward, with a list written by hand: wha
 import time
 
 import numpy as np
+from suite.chain import NUMBERS, STEPS, by_hand
 
 from minigen import ops
 from minigen.autograd import Tensor, grad, no_grad
 
-STEPS = 50
-NUMBERS = np.random.default_rng(0).uniform(0.9, 1.0, size=(4, 4)).astype(np.float32)  # chains neither grow nor vanish
 BUDGET = 3.0  # µs per operation, forward and backward, over NumPy's own time
 
 
@@ -63,21 +62,6 @@ def gradient_with_a_graph():
     grad(y, [w, b], NUMBERS, create_graph=True)
 
 
-def numpy_forward_and_backward():
-    """The same by hand: save each y, walk back, add up."""
-    y, saved = NUMBERS, []
-    for _ in range(STEPS):
-        saved.append(y)
-        y = y * NUMBERS
-        y = y + NUMBERS
-    g, g_w, g_b = np.ones_like(y), None, None
-    for y in reversed(saved):
-        g_b = g if g_b is None else g_b + g
-        term = g * y
-        g_w = term if g_w is None else g_w + term
-        g = g * NUMBERS
-
-
 def of_one_input():
     """Alternately tanh and sigmoid."""
     y = Tensor(NUMBERS, requires_grad=True)
@@ -114,7 +98,7 @@ def matrix_products():
 def main():
     """Print the table; returns whether the budget is kept."""
     rows = [
-        ("NumPy by hand, forward + backward", numpy_forward_and_backward),
+        ("NumPy by hand, forward + backward", by_hand()),
         ("y·W + B, forward + backward", forward_and_backward),
         ("  forward, recording", forward_only),
         ("  forward, no_grad", forward_without_recording),
