@@ -67,6 +67,7 @@ LAZILY = {
     "requests": {"data/fetch.py"},  # comes with pooch
     "tqdm": {"data/fetch.py", "train/progress.py", "kernels/warmup.py"},
     "IPython": {"viz.py", "learn/page.py", "learn/source.py"},
+    "ipywidgets": {"learn/explore.py"},
 }
 STANDARD = set(importlib.import_module("sys").stdlib_module_names)
 

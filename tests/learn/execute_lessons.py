@@ -37,7 +37,7 @@ def execute(path, folder="."):
             cell.outputs, cell.execution_count = [], None
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as home:
-        environment = os.environ | {"MINIGEN_HOME": home}
+        environment = os.environ | {"MINIGEN_HOME": home, "MINIGEN_STATIC": "1"}
         client = NotebookClient(notebook, timeout=LONGEST_CELL, kernel_name="python3",
                                 resources={"metadata": {"path": str(folder)}})
         client.execute(env=environment)
