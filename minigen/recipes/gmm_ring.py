@@ -6,8 +6,8 @@ how many points it saw: a well-started fit of P free parameters to n points is a
 
 A training step is one EM step. When a step brings less than `tolerance`, the climb is over and the next begins from a
 new start, means by k-means++. The model with the best validation likelihood is kept. On this ring one start is enough:
-40 of 40 from k-means++ ended within 0.02 nats of the floor, after 3 steps; of 40 from eight points drawn at random, none
-did. (On a ring with σ = 0.1, 39 of 40 and 2 of 40.)
+40 of 40 from k-means++ ended within 0.02 nats of the floor, after 3 steps; of 40 from eight points drawn at random,
+none did. (On a ring with σ = 0.1, 39 of 40 and 2 of 40.)
 
 Protocol: 5,000 points to train on, 5,000 to choose among starts, 100,000 looked at once. Nats per point.
 """
