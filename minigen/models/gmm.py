@@ -149,7 +149,9 @@ class GaussianMixture:
     def log_joint(self, x):
         """log π_k N(x_b; μ_k, Σ_k), in nats.   Shapes: x (B, D) → (B, K)"""
         self._check()
-        return np.log(self.weights) + gaussians.log_densities(x, self.means, self.covariances, self.covariance)
+        with np.errstate(divide="ignore"):  # a weight of 0 is a log of −∞, and then a responsibility of 0
+            log_weights = np.log(self.weights)
+        return log_weights + gaussians.log_densities(x, self.means, self.covariances, self.covariance)
 
     def log_prob(self, x):
         """log p(x), (4.1), in nats.   Shapes: x (B, D) → (B,)"""
@@ -263,7 +265,7 @@ def bound(x, r, model):
     if np.shape(r) != joint.shape:
         raise ShapeError(f"bound: responsibilities {np.shape(r)}; expected {joint.shape}")
     taken = r > 0  # where r is 0 the term is 0: r log r → 0
-    return np.where(taken, r * (joint - np.log(np.where(taken, r, 1))), 0.0).sum(axis=1)
+    return np.multiply(r, joint - np.log(np.where(taken, r, 1)), where=taken, out=np.zeros_like(joint)).sum(axis=1)
 
 
 def check_ascent(before, after, allowance=0.0):

@@ -61,6 +61,13 @@ def test_responsibilities_survive_where_every_density_underflows():
     assert (model.log_prob(x[:5] + 1e6) < -1e6).all()
 
 
+def test_a_component_of_weight_zero_takes_no_point():
+    model, x = started()
+    model.weights = np.array([0.5, 0.5, 0, 0])
+    r = model.responsibilities(x)
+    assert (r[:, 2:] == 0).all() and gmm.bound(x, r, model) == pytest.approx(model.log_prob(x))
+
+
 @pytest.mark.parametrize("covariance", TYPES)
 def test_the_m_step_is_the_top_of_the_bound(covariance):
     """No small change of any parameter raises F, so (4.4), (4.5) and (4.6) are right for each type."""
