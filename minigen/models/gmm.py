@@ -138,10 +138,10 @@ class GaussianMixture:
 
     def _traces(self):
         """tr Σ_k⁻¹.   Shapes: → (K,)"""
-        if self._traced[0] is not self.covariances:  # the trace after one step is that before the next
+        if not np.array_equal(self._traced[0], self.covariances):  # the traces after one step are those before the next
             peaks = gaussians.roots(self.means, self.covariances, self.covariance)[1]
             traces = peaks.sum(1) * (self.means.shape[1] if self.covariance == "spherical" else 1)
-            self._traced = self.covariances, traces
+            self._traced = np.array(self.covariances), traces
         return self._traced[1]
 
     # -- the density ----------------------------------------------------------------------------------------------

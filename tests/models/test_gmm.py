@@ -120,6 +120,16 @@ def test_with_a_large_reg_covar_the_likelihood_does_fall_within_the_allowance():
     gmm.check_ascent(1.0, 0.8, 0.3)
 
 
+def test_covariances_changed_in_place_between_steps_do_not_spoil_the_allowance():
+    one, x = started(reg_covar=1e-2)
+    one.step(x)
+    two = GaussianMixture(4, reg_covar=1e-2)
+    two.load_state_dict({name: np.copy(value) for name, value in one.state_dict().items()})
+    one.covariances *= 0.1
+    two.covariances = two.covariances * 0.1
+    assert one.step(x) == two.step(x) and one.allowance == two.allowance > 0
+
+
 def test_a_wrong_m_step_is_caught(monkeypatch):
     right = gmm.m_step
 
