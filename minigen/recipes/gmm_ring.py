@@ -91,28 +91,29 @@ class Experiment(base.Experiment):
         return self.model.sample(n, rng=rng)
 
     def draw(self, axes, n, rng, title=None):
-        """n points of the data, and each component as the ellipse three standard deviations from its mean."""
-        from minigen import viz
-
-        x = self.truth.sample(n, rng=rng)
-        axes.plot(x[:, 0], x[:, 1], ".", color=viz.colour("data"), markersize=3, alpha=0.5)
-        angle = np.linspace(0, 2 * np.pi, 100)
-        circle = np.stack([np.cos(angle), np.sin(angle)])  # (2, 100)
-        for mean, covariance in zip(self.model.means, self.model.covariances, strict=True):
-            ellipse = mean[:, None] + 3 * np.linalg.cholesky(covariance) @ circle
-            axes.plot(*ellipse, color=viz.colour("model"))
-        axes.set_aspect("equal")
+        """n samples of the model, and each component as the ellipse three standard deviations from its mean."""
+        self._draw(axes, self.sample(n, rng), "model")
         if title:
             axes.set_title(title, loc="left")
 
     def sample_picture(self, path, n, rng):
-        """Draw 8n points and the components into a PNG file; returns the path."""
+        """Draw 8n points of the data, not of the model, and the model's components into a PNG file; returns the path."""
         from minigen import viz
 
-        picture, axes = viz.figure("Each component (3σ ellipse) has found its own group", height=6.4)
-        self.draw(axes, 8 * n, rng)
+        picture, axes = viz.figure("Each component (3σ ellipse) has found its own group of new points", height=6.4)
+        self._draw(axes, self.truth.sample(8 * n, rng=rng), "data")
         viz.save(picture, path)
         return path
+
+    def _draw(self, axes, points, of):
+        from minigen import viz
+
+        axes.plot(*points.T, ".", color=viz.colour(of), markersize=3, alpha=0.5)
+        angle = np.linspace(0, 2 * np.pi, 100)
+        circle = np.stack([np.cos(angle), np.sin(angle)])  # (2, 100)
+        for mean, covariance in zip(self.model.means, self.model.covariances, strict=True):
+            axes.plot(*(mean[:, None] + 3 * np.linalg.cholesky(covariance) @ circle), color=viz.colour("model"))
+        axes.set_aspect("equal")
 
 
 RECIPE = base.Recipe(
