@@ -12,6 +12,8 @@ none did. (On a ring with σ = 0.1, 39 of 40 and 2 of 40.)
 Protocol: 5,000 points to train on, 5,000 to choose among starts, 100,000 looked at once. Nats per point.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from minigen.data import toy2d
@@ -96,14 +98,14 @@ class Experiment(base.Experiment):
         if title:
             axes.set_title(title, loc="left")
 
-    def sample_picture(self, path, n, rng):
-        """Draw 8n points of the data, not of the model, and the model's components into a PNG file; returns the path."""
+    def pictures(self, folder):
+        """components.png, the components over points of the data that the model has not seen; and the usual two."""
         from minigen import viz
 
-        picture, axes = viz.figure("Each component (3σ ellipse) has found its own group of new points", height=6.4)
-        self._draw(axes, self.truth.sample(8 * n, rng=rng), "data")
-        viz.save(picture, path)
-        return path
+        picture, axes = viz.figure("Each component (3σ ellipse) has found its own group", height=6.4)
+        self._draw(axes, self.truth.sample(500, rng=np.random.default_rng(0)), "data")
+        viz.save(picture, Path(folder) / "components.png")
+        return [Path(folder) / "components.png", *super().pictures(folder)]
 
     def _draw(self, axes, points, of):
         from minigen import viz
