@@ -211,8 +211,8 @@ class NGram:
         if array.size == 0 and array.ndim == 1:
             return np.zeros(0, dtype=np.int64)
         if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise ShapeError(f"NGram.{method}: tokens have shape {array.shape}, type {array.dtype}; expected (T,) whole "
-                             f"numbers")
+            raise ShapeError(f"NGram.{method}: tokens have shape {array.shape}, type {array.dtype}; expected (T,) "
+                             f"whole numbers")
         if array.min() < 0 or array.max() >= self.vocabulary_size:
             raise ShapeError(f"NGram.{method}: tokens run from {array.min()} to {array.max()}; expected 0 to "
                              f"{self.vocabulary_size - 1}")
