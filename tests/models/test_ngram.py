@@ -1,4 +1,4 @@
-"""The n-gram: Witten–Bell worked out by hand and by a slow definition, sums to 1, falls through, samples what it says."""
+"""The n-gram: Witten–Bell by hand and by a slow definition; it sums to 1, falls through, samples what it says."""
 
 from collections import Counter
 
@@ -43,7 +43,8 @@ def test_a_case_worked_out_by_hand():
     model = NGram(2, 3).fit([0, 1, 0, 2])
     unigram = [(2 + 3 / 3) / 7, (1 + 3 / 3) / 7, (1 + 3 / 3) / 7]
     np.testing.assert_allclose(model.probabilities(), unigram)
-    np.testing.assert_allclose(model.probabilities([0]), [(0 + 2 * 3 / 7) / 4, (1 + 2 * 2 / 7) / 4, (1 + 2 * 2 / 7) / 4])
+    after_a = [(0 + 2 * 3 / 7) / 4, (1 + 2 * 2 / 7) / 4, (1 + 2 * 2 / 7) / 4]
+    np.testing.assert_allclose(model.probabilities([0]), after_a)
     np.testing.assert_allclose(model.probabilities([2]), unigram)  # nothing ever followed c
 
 
