@@ -41,7 +41,7 @@ def run(name, data=None):
 def table(results):
     """The Markdown table."""
     lines = [
-        "| recipe | figure (nats per image or per character) | median (range of 3 seeds) | to compare with | training |",
+        "| recipe | figure (nats per image or character) | median (range of 3 seeds) | to compare with | training |",
         "|---|---|---|---|---|",
     ]
     machines = set()
@@ -60,7 +60,8 @@ def table(results):
         "",
         "Lower is better. `test_elbo` is −ELBO with one sample of the code (mean of several passes); `test_iwae500` "
         "the bound with 500 samples. Digits: train on the first 1,000, choose on the next 350, report on the last 447, "
-        f"whole pixel values 0 … 16. Text: `test_best` is the order that was best on other text. Seeds 0, 1, 2; {cores} cores of {cpu}, NumPy {numpy}. "
+        "whole pixel values 0 … 16. Text: `test_best` is of the order that was best on the validation text. "
+        f"Seeds 0, 1, 2; {cores} cores of {cpu}, NumPy {numpy}. "
         "Made by `python tests/benchmarks/results.py`.",
     ]
     return "\n".join(lines)
