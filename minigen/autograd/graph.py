@@ -253,7 +253,8 @@ def _deposit(node, g):
     elif tensor._grad is None:
         # Rules may hand one array to several inputs (add does), and a gradient may be changed in place: so a copy,
         # unless nobody else holds the array (three references: in `_walk`, here, and the argument below).
-        ours = sys.getrefcount(g) <= 3 and g.dtype == tensor._data.dtype and (g.base is None or _is_only_view(g))
+        alone = type(g) is np.ndarray and sys.getrefcount(g) <= 3 and (g.base is None or _is_only_view(g))
+        ours = alone and g.dtype == tensor._data.dtype  # (not an array: NumPy computes with scalars for a 0-d input)
         tensor._grad = constant(g if ours else np.array(g, dtype=tensor._data.dtype))
     else:
         tensor._grad = constant(np.asarray(tensor._grad._data + g, dtype=tensor._data.dtype))

@@ -60,15 +60,25 @@ def _kernels(result):
     return f"{text}; these take more than 1.2 times as long: {listed}.{_why(slower)}"
 
 
+# Why a kernel is slower at a size where its fixed cost does not count.
+REASONS = {
+    "upsample": "results of more than 32 MB lie in new pages every time (`minigen/kernels/memory.py`)",
+    "max_pool": "its backward pass adds to one place at a time, not to a vector of them",
+}
+
+
 def _why(slower):
-    """What the smallest have in common."""
-    small = [row["ms"] for row in slower if row["size"] == "small"]
-    if not small:
-        return ""
-    return (
-        f" At the small size that is at most {max(small):.2f} ms, about half of which does not depend on the size: the "
-        "calls from Python, the graph, waking the second thread."
-    )
+    """What the smallest have in common, and what holds the others back."""
+    text, small = "", [row["ms"] for row in slower if row["size"] == "small"]
+    if small:
+        text += (
+            f" At the small size that is at most {max(small):.2f} ms, about half of which does not depend on the size: "
+            "the calls from Python, the graph, waking the second thread."
+        )
+    for row in slower:
+        if row["size"] != "small" and row["kernel"] in REASONS:
+            text += f" `{row['name']}`: {REASONS[row['kernel']]}."
+    return text
 
 
 def _circumstances(result):
