@@ -14,6 +14,7 @@ On request, over the network or from a local copy:
 For all of them:
 
 - `batches`: shuffled minibatches, and an endless stream of them whose place can be saved and restored.
+- `shifts`: pictures moved by a pixel or two, so that a model sees more than there is.
 - `idx`: the file format of MNIST.
 - `cache`: where files that were made or downloaded are kept, and how they are written safely.
 
