@@ -98,7 +98,7 @@ class Experiment(base.Experiment):
         """Draw n digits with their labels into a PNG file; returns the path."""
         from minigen import viz
 
-        picture, axes = viz.figure("Read as …, and in brackets what was meant where that differs", height=6.5)
+        picture, axes = viz.figure("Read as (and meant as); mistakes framed", height=6.6)
         self.draw(axes, n, rng)
         viz.save(picture, path)
         return Path(path)
@@ -116,7 +116,7 @@ class Experiment(base.Experiment):
         images, labels, predicted = self.predictions()
         wrong = np.flatnonzero(labels != predicted)
         title = f"All {len(wrong)} mistakes among {len(labels)} digits: read as (and meant as)"
-        picture, axes = viz.figure(title, height=0.7 + 0.75 * max(1, math.ceil(len(wrong) / 8)))
+        picture, axes = viz.figure(title, height=0.5 + 0.75 * max(1, math.ceil(len(wrong) / 8)))
         axes.set_axis_off()
         if len(wrong):
             draw_labelled(axes, images[wrong], labels[wrong], predicted[wrong], 8)
@@ -161,13 +161,13 @@ def draw_labelled(axes, images, labels, predicted, columns):
 
     gap, side = 4, digits.SIDE
     viz.draw_images(axes, images, columns, scale=(0, digits.LEVELS - 1), gap=gap)
-    axes.set_ylim(axes.get_ylim()[0], -gap - 0.5)
+    axes.set_ylim(axes.get_ylim()[0] + 1, -gap)
     axes.set_xlim(-1.5, min(columns, len(images)) * (side + gap) - gap + 0.5)
     for index, (label, guess) in enumerate(zip(labels, predicted, strict=True)):
         top, left = index // columns * (side + gap), index % columns * (side + gap)
         tint = viz.colour("model" if label == guess else "discriminator")
         text = f"{guess}" if label == guess else f"{guess} ({label})"
-        axes.text(left + side / 2 - 0.5, top - 0.9, text, color=tint, fontsize=9, fontweight="bold", ha="center")
+        axes.text(left + side / 2 - 0.5, top - 1.1, text, color=tint, fontsize=9, fontweight="bold", ha="center")
         if label != guess:
             low, right, high, foot = left - 0.7, left + side - 0.3, top - 0.7, top + side - 0.3
             axes.plot([low, right, right, low, low], [high, high, foot, foot, high], color=tint)
