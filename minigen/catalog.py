@@ -45,7 +45,12 @@ class Lesson:
 LESSONS = (
     Lesson("01", "Probability and likelihood", "what a generative model is; maximum likelihood"),
     Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
-    Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
+    Lesson(
+        "03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution",
+        notebook="03_learning_by_gradient_descent.ipynb",
+        modules=("models/classifier.py", "metrics/classification.py", "data/shifts.py"),
+        recipes=("classifier-digits",),
+    ),  # fmt: skip
     Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),
     Lesson(
         "05", "Variational autoencoders", "encoder, decoder, ELBO, reparameterisation, interpolation, blur",
