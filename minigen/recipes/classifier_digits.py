@@ -27,7 +27,7 @@ class Experiment(base.Experiment):
 
     batch_size = 64
     most_shifted = 1  # pixels
-    threads = 1  # arrays this small: one thread is as fast as two, and does not wait for the other on a busy machine
+    threads = 1  # arrays this small gain little from a second thread, and lose much where that has to wait for a core
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         self.rng = np.random.default_rng(seed)
