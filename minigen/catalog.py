@@ -49,7 +49,12 @@ LESSONS = (
         recipes=("ngram-shakespeare", "ngram-stories"),
     ),  # fmt: skip
     Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
-    Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
+    Lesson(
+        "03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution",
+        notebook="03_learning_by_gradient_descent.ipynb",
+        modules=("models/classifier.py", "metrics/classification.py", "data/shifts.py"),
+        recipes=("classifier-digits",),
+    ),  # fmt: skip
     Lesson(
         "04", "Latent variables and EM", "mixtures, expectation-maximisation",
         modules=("models/gmm.py", "models/hmm.py", "models/ppca.py"),

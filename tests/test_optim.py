@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import minigen as mg
-from minigen import optim
+from minigen import nn, optim
 from minigen.autograd.tensor import constant
 from minigen.errors import AnomalyError, GraphError, ShapeError, StateError
 
@@ -615,6 +615,27 @@ def test_bad_averages_are_refused():
         ema.load_state_dict({("average.x" if k == "average.0" else k): v for k, v in saved.items()})
     with pytest.raises(StateError, match=r"average.1 has shape \(7,\), expected \(3,\)"):
         ema.load_state_dict(saved | {"average.1": np.zeros(7)})
+
+
+# -- which parameters shrink ------------------------------------------------------------------------------------------
+
+
+def test_weights_decay_and_gains_shifts_and_biases_do_not():
+    model = nn.Sequential(nn.Conv2d(1, 2, 3, rng=np.random.default_rng(0)), nn.BatchNorm2d(2),
+                          nn.Linear(4, 3, rng=np.random.default_rng(0)))  # fmt: skip
+    optimizer = optim.AdamW(optim.decay_groups(model.parameters(), 0.5), lr=0.1)
+    before = {name: p.numpy() for name, p in model.named_parameters()}
+    for p in model.parameters():
+        p.grad = mg.tensor(np.zeros(p.shape, dtype=p.dtype))  # without a gradient nothing is left but the decay
+    optimizer.step()
+    for name, p in model.named_parameters():
+        factor = 0.95 if p.ndim > 1 else 1.0
+        np.testing.assert_allclose(p.data, factor * before[name], rtol=1e-6, err_msg=name)
+
+
+def test_a_group_that_would_be_empty_is_left_out():
+    bias = mg.tensor(np.zeros(3), requires_grad=True)
+    assert [group["weight_decay"] for group in optim.decay_groups([bias], 0.1)] == [0.0]
 
 
 def write_golden():
