@@ -1,0 +1,198 @@
+"""K Gaussians and B points at once, on plain float64 arrays: all log densities, all weighted means and covariances.
+
+The logarithm of a Gaussian with mean μ and precision P = Σ⁻¹ is linear in x and in the products x_i x_j. With c any
+centre, y = x − c and m = μ − c,
+
+    log N(x; μ, Σ) = (P m) · y − ½ Σ_ij P_ij y_i y_j + const,                                         (D.2)
+
+so one matrix product with the *features* (y_i, and y_i y_j for i ≤ j) of all points gives all B · K values. The same
+features give all weighted averages in one product more, since
+
+    E[(x − μ)(x − μ)ᵀ] = E[y yᵀ] − m mᵀ.                                                              (D.3)
+
+Arrays of shape (B, K, D, D), or even (B, K, D), are never made, and the features are made for a few rows at a time,
+which stay in the processor's cache. Both formulas subtract large numbers for a narrow Gaussian far from c: about as
+many digits are lost as m² / variance has. Past NARROW those few components are done from x − μ itself, one by one.
+
+A set of covariances has one of scikit-learn's four types. Given from outside they are (K, D, D) "full", (D, D) "tied"
+(one for all), (K, D) "diag", (K,) "spherical"; in here (K, D, D), (1, D, D), (K, D), (K, 1), which broadcast.
+"""
+
+import math
+
+import numpy as np
+
+from minigen.errors import DataError, ShapeError, TrainingError
+
+TYPES = ("full", "tied", "diag", "spherical")
+LOG_2PI = math.log(2 * math.pi)
+NARROW = 1e5
+
+
+def log_densities(x, means, covariances, covariance):
+    """log N(x_b; μ_k, Σ_k), in nats, (D.2).
+
+    Shapes:   x (B, D), means (K, D), covariances by type → (B, K)
+    Raises:   TrainingError if a covariance is not positive definite.
+    """
+    x = points("log_densities", x, width=means.shape[1])
+    root, peaks, widths = roots(means, covariances, covariance)
+    components, width = means.shape
+    diagonal = np.einsum("kdd->kd", root) if root.ndim == 3 else np.broadcast_to(root, means.shape)
+    scale = np.log(diagonal).sum(1) - 0.5 * width * LOG_2PI  # (K,): log N at its own mean
+    centre = means.mean(axis=0)
+    m = means - centre
+    if root.ndim == 3:
+        precision = np.swapaxes(root, 1, 2) @ root  # (K, D, D)
+        i, j = np.triu_indices(width)
+        linear = (precision @ m[:, :, None])[:, :, 0]  # (K, D)
+        quadratic = precision[:, i, j] * np.where(i == j, -0.5, -1.0)  # (K, D (D + 1) / 2)
+    else:
+        linear, quadratic = peaks * m, -0.5 * peaks
+    coefficients = np.concatenate([linear, quadratic], axis=1)  # (K, F)
+    logs = np.empty((components, len(x)))  # a row per component: sums over components then run along long rows
+    for rows in _blocks(*x.shape):
+        logs[:, rows] = coefficients @ _features(x[rows], centre, covariance)
+    logs += (scale - 0.5 * (linear * m).sum(1))[:, None]
+    for k in np.flatnonzero((peaks * (m**2 + widths)).max(1) > NARROW):
+        white = (x - means[k]) @ root[k].T if root.ndim == 3 else (x - means[k]) * root[k]
+        logs[k] = scale[k] - 0.5 * (white**2).sum(1)
+    return logs.T
+
+
+def moments(x, r, covariance):
+    """Means and covariances of the points, each point b counted r_bk times for component k, (D.3).
+
+    Tied: the average of the K covariances, each counted Σ_b r_bk times; spherical: the average over the diagonal.
+
+    Shapes:   x (B, D), r (B, K) → means (K, D), covariances (K, D, D), (1, D, D), (K, D) or (K, 1)
+    """
+    size, width = x.shape
+    tied = covariance == "tied"
+    centre = x.mean(axis=0)
+    first, second = 0.0, 0.0
+    for rows in _blocks(size, width):
+        features = _features(x[rows], centre, covariance)  # (F, rows)
+        share = r[rows].T  # (K, rows)
+        first = first + share @ features[:width].T  # (K, D)
+        second = second + (share.sum(0, keepdims=True) if tied else share) @ features[width:].T  # (K or 1, Q)
+    counts = r.sum(axis=0)[:, None]
+    m = first / counts
+    of_means = _features(m, 0.0, covariance)[width:].T  # (K, Q)
+    if tied:
+        spread = (second - counts.T @ of_means) / counts.sum()
+    else:
+        spread = second / counts - of_means
+    means = centre + m
+    if covariance in ("full", "tied"):
+        i, j = np.triu_indices(width)
+        covariances = np.empty((len(spread), width, width))
+        covariances[:, i, j] = covariances[:, j, i] = spread
+    else:
+        covariances = spread / (width if covariance == "spherical" else 1)
+    narrow = (m**2 > NARROW * variances(covariances)).any(axis=1)
+    if tied and narrow.any():
+        covariances = sum(r[:, k].sum() * _about(means[k], x, r[:, k], covariance) for k in range(len(m)))
+        covariances = covariances[None] / counts.sum()
+    elif not tied:
+        for k in np.flatnonzero(narrow):
+            covariances[k] = _about(means[k], x, r[:, k], covariance)
+    return means, covariances
+
+
+def roots(means, covariances, covariance):
+    """Roots R_k with Σ_k⁻¹ = R_kᵀ R_k, and the diagonals of Σ_k⁻¹ and Σ_k.
+
+    Shapes:   full and tied (K, D, D), (K, D), (K, D); diag three times (K, D), spherical three times (K, 1)
+    Raises:   ShapeError, or TrainingError if a covariance is not positive definite.
+    """
+    k, d = means.shape
+    shape = {"full": (k, d, d), "tied": (d, d), "diag": (k, d), "spherical": (k,)}[covariance]
+    covariances = np.asarray(covariances, dtype=np.float64)
+    if covariances.shape != shape:
+        raise ShapeError(f"covariances have shape {covariances.shape}; {k} means in {d} dimensions with {covariance!r} "
+                         f"covariances need {shape}")
+    covariances = covariances.reshape((-1, d, d) if covariance in ("full", "tied") else (k, -1))
+    refuse_collapse(covariances, "covariances")
+    widths = variances(covariances)
+    if covariances.ndim == 2:
+        return 1 / np.sqrt(widths), 1 / widths, widths
+    root = np.linalg.inv(np.linalg.cholesky(covariances))  # Σ = L Lᵀ, R = L⁻¹
+    return tuple(np.broadcast_to(part, (k, *part.shape[1:])) for part in (root, (root**2).sum(1), widths))
+
+
+def variances(covariances):
+    """The diagonals, as a view: (K, D, D) → (K, D). (K, D) and (K, 1) are variances already."""
+    return np.einsum("kdd->kd", covariances) if covariances.ndim == 3 else covariances
+
+
+def refuse_collapse(covariances, name, counts=None, scale=0.0):
+    """Raise TrainingError, with its number, if a component is flat in some direction, as far as rounding can tell.
+
+    Shapes:   covariances (K, D, D), (1, D, D), (K, D) or (K, 1); counts (K,), the points each is made of; scale, the
+              data's variances (D,): what is below 1e-24 of them is rounding
+    """
+    own = variances(covariances)
+    flat = ~(own > np.maximum(1e-24 * np.asarray(scale), 0)).all(axis=1)
+    least = own.min(axis=1)
+    if covariances.ndim == 3 and not flat.any():
+        spread = np.sqrt(own)  # the smallest eigenvalue of the correlations does not depend on the axes' units
+        least = np.linalg.eigvalsh(covariances / (spread[:, :, None] * spread[:, None, :]))[:, 0]
+        flat = ~(least > 1e-14)
+    if flat.any():
+        k = int(np.argmax(flat))
+        of = "the shared covariance" if len(covariances) == 1 and counts is not None and len(counts) > 1 else \
+            f"the covariance of component {k}"
+        points_in = "" if counts is None or "shared" in of else f", made of {counts[k]:.3g} points,"
+        raise TrainingError(f"{name}: {of}{points_in} has collapsed: its smallest variance is {least[k]:.3g}. A "
+                            "Gaussian on a point, a line or a plane has no density (4.8). Expected positive variances: "
+                            "reg_covar=1e-6 (or what is small for your data), fewer components, or another start")
+
+
+def points(name, x, width=None):
+    """x as float64 of shape (B, D), B ≥ 1, all finite.
+
+    Raises:   ShapeError or DataError, which begin with `name`.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    if x.ndim != 2 or 0 in x.shape or (width is not None and x.shape[1] != width):
+        raise ShapeError(f"{name}: x has shape {x.shape}; expected (B, {width or 'D'}), at least one point")
+    if not np.isfinite(x).all():
+        raise DataError(f"{name}: x holds NaN or infinity, first in row {int(np.argmin(np.isfinite(x).all(axis=1)))}")
+    return x
+
+
+def _features(x, centre, covariance):
+    """A column per point: y = x − centre, then y_i y_j for i ≤ j, or y_i² (diag), or |y|² (spherical).
+
+    Shapes:   (B, D) → (F, B)
+    """
+    d = x.shape[1]
+    count = {"diag": d, "spherical": 1}.get(covariance, d * (d + 1) // 2)
+    features = np.empty((d + count, len(x)))
+    features[:d] = (x - centre).T
+    if covariance == "diag":
+        np.square(features[:d], out=features[d:])
+    elif covariance == "spherical":
+        np.einsum("db,db->b", features[:d], features[:d], out=features[d])
+    else:
+        at = d
+        for i in range(d):
+            np.multiply(features[i], features[i:d], out=features[at : at + d - i])
+            at += d - i
+    return features
+
+
+def _blocks(size, width):
+    """Slices of rows, few enough that their features stay in the cache."""
+    rows = max(256, 2**17 // (width * (width + 3) // 2))
+    return (slice(start, start + rows) for start in range(0, size, rows))
+
+
+def _about(mean, x, r, covariance):
+    """One component's covariance from x − mean itself: slow, and good to the last digits."""
+    gap = x - mean
+    if covariance in ("full", "tied"):
+        return (r[:, None] * gap).T @ gap / r.sum()
+    exact = r @ gap**2 / r.sum()
+    return exact.mean() if covariance == "spherical" else exact
