@@ -62,6 +62,28 @@ def step(x, weights, means, covariances, *, axis=1, weigh=True, sharpen=None, **
     return moments(x, r if sharpen is None else sharpen(r), **choices)
 
 
+def squared(x, *given):
+    """`step` with covariances that are averages with weights r²."""
+    r = responsibilities(x, *given)
+    return moments(x, r, power=2, spread=lambda n: (r**2).sum(axis=0))
+
+
+def unweighted(x, *given):
+    """`step` without r in the covariances."""
+    return moments(x, responsibilities(x, *given), weigh=False)
+
+
+def twice(x, weights, means, covariances):
+    """`step` with new responsibilities between means and covariances."""
+    shares, middle, _ = step(x, weights, means, covariances)
+    return shares, middle, moments(x, responsibilities(x, weights, middle, covariances), around=middle)[2]
+
+
+def log_of_mean(log_p):
+    """The logarithm of the mean of p."""
+    return logsumexp(log_p) - np.log(len(log_p))
+
+
 def climb(x, weights, means, covariances, rounds, diagonal, *, report=np.mean):
     """The log-likelihood before each round of EM and after the last.
 
@@ -75,15 +97,30 @@ def climb(x, weights, means, covariances, rounds, diagonal, *, report=np.mean):
     return [*history, report(logsumexp(log_joint(x, *parameters), axis=1))]
 
 
-def forward(initial, transition, emission, *, first=True, early=False, close=True, add=logsumexp, multiply=np.add):
+def forward(initial, transition, emission, *, first=True, early=False, close=True, every=False,
+            add=np.logaddexp.reduce, multiply=np.add):
     """(4.11) in logarithms.
 
     first:  whether the first emission counts;   early: whether a transition comes before the first throw
-    close:  whether the last messages are put together
+    close:  whether the last messages are put together;   every: return the messages of all times
     add:    how the ways into a label are put together;   multiply: how a message meets a probability
     """
     alpha = add(multiply(initial[:, None], transition), axis=0) if early else initial
-    alpha = multiply(alpha, emission[0]) if first else alpha
+    alphas = [multiply(alpha, emission[0]) if first else alpha]
     for seen in emission[1:]:
-        alpha = multiply(add(multiply(alpha[:, None], transition), axis=0), seen)
-    return add(alpha, axis=0) if close else alpha
+        alphas.append(multiply(add(multiply(alphas[-1][:, None], transition), axis=0), seen))
+    if every:
+        return np.stack(alphas)
+    return add(alphas[-1], axis=0) if close else alphas[-1]
+
+
+def count(k, d, kind, *, shares=-1, means=None, full=None, tied=1, diag=None, spherical=None):
+    """P of (4.9) with one part counted otherwise.
+
+    shares:     added to K, for the weights;   means: numbers in all means;   full: numbers in one full matrix
+    tied:       how many tied matrices;   diag, spherical: numbers in all covariances of that kind
+    """
+    matrix = d * (d + 1) // 2 if full is None else full
+    diag, spherical = k * d if diag is None else diag, k if spherical is None else spherical
+    spread = {"full": k * matrix, "tied": tied * matrix, "diag": diag, "spherical": spherical}[kind]
+    return k + shares + (k * d if means is None else means) + spread

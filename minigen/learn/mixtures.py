@@ -36,7 +36,7 @@ def em(x, weights, means, covariances, rounds, reg_covar):
 def parameter_count(components, dimensions, covariance):
     """P of (4.9)."""
     model = GaussianMixture(components, covariance)
-    model.means = np.zeros((components, dimensions))
+    model.weights, model.means = np.full(components, 1 / components), np.zeros((components, dimensions))
     return model.parameters()
 
 
