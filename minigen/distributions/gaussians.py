@@ -26,7 +26,8 @@ from minigen.errors import DataError, ShapeError, TrainingError
 
 TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = math.log(2 * math.pi)
-NARROW = 1e5
+NARROW = 1e5  # m² / variance
+WIDE = 16  # D from which K products of D × D are quicker than features, whose number grows as D²
 
 
 def log_densities(x, means, covariances, covariance):
@@ -50,13 +51,17 @@ def log_densities(x, means, covariances, covariance):
     else:
         linear, quadratic = peaks * m, -0.5 * peaks
     coefficients = np.concatenate([linear, quadratic], axis=1)  # (K, F)
+    constant = scale - 0.5 * (linear * m).sum(1)
+    one_by_one = (peaks * (m**2 + widths)).max(1) > NARROW
+    one_by_one |= root.ndim == 3 and width > WIDE
     logs = np.empty((components, len(x)))  # a row per component: sums over components then run along long rows
-    for rows in _blocks(*x.shape):
-        logs[:, rows] = coefficients @ _features(x[rows], centre, covariance)
-    logs += (scale - 0.5 * (linear * m).sum(1))[:, None]
-    for k in np.flatnonzero((peaks * (m**2 + widths)).max(1) > NARROW):
-        white = (x - means[k]) @ root[k].T if root.ndim == 3 else (x - means[k]) * root[k]
-        logs[k] = scale[k] - 0.5 * (white**2).sum(1)
+    for rows in _blocks(*x.shape, covariance):
+        if not one_by_one.all():
+            logs[:, rows] = coefficients @ _features(x[rows], centre, covariance) + constant[:, None]
+        for k in np.flatnonzero(one_by_one):
+            gap = x[rows] - means[k]
+            white = gap @ root[k].T if root.ndim == 3 else gap * root[k]
+            logs[k, rows] = scale[k] - 0.5 * np.einsum("bd,bd->b", white, white)
     return logs.T
 
 
@@ -68,14 +73,21 @@ def moments(x, r, covariance):
     Shapes:   x (B, D), r (B, K) → means (K, D), covariances (K, D, D), (1, D, D), (K, D) or (K, 1)
     """
     size, width = x.shape
-    tied = covariance == "tied"
-    centre = x.mean(axis=0)
+    tied, matrices = covariance == "tied", covariance in ("full", "tied")
+    centre = np.full(size, 1 / size) @ x
+    i, j = np.triu_indices(width)
     first, second = 0.0, 0.0
-    for rows in _blocks(size, width):
-        features = _features(x[rows], centre, covariance)  # (F, rows)
+    for rows in _blocks(size, width, covariance):
         share = r[rows].T  # (K, rows)
-        first = first + share @ features[:width].T  # (K, D)
-        second = second + (share.sum(0, keepdims=True) if tied else share) @ features[width:].T  # (K or 1, Q)
+        shared = share.sum(0, keepdims=True) if tied else share
+        if matrices and width > WIDE:
+            y = x[rows] - centre
+            first = first + share @ y
+            second = second + np.stack([((s[:, None] * y).T @ y)[i, j] for s in shared])
+        else:
+            features = _features(x[rows], centre, covariance)  # (F, rows)
+            first = first + share @ features[:width].T  # (K, D)
+            second = second + shared @ features[width:].T  # (K or 1, Q)
     counts = r.sum(axis=0)[:, None]
     m = first / counts
     of_means = _features(m, 0.0, covariance)[width:].T  # (K, Q)
@@ -84,8 +96,7 @@ def moments(x, r, covariance):
     else:
         spread = second / counts - of_means
     means = centre + m
-    if covariance in ("full", "tied"):
-        i, j = np.triu_indices(width)
+    if matrices:
         covariances = np.empty((len(spread), width, width))
         covariances[:, i, j] = covariances[:, j, i] = spread
     else:
@@ -113,11 +124,11 @@ def roots(means, covariances, covariance):
         raise ShapeError(f"covariances have shape {covariances.shape}; {k} means in {d} dimensions with {covariance!r} "
                          f"covariances need {shape}")
     covariances = covariances.reshape((-1, d, d) if covariance in ("full", "tied") else (k, -1))
-    refuse_collapse(covariances, "covariances")
+    lower = cholesky(covariances, means, "covariances")
     widths = variances(covariances)
     if covariances.ndim == 2:
-        return 1 / np.sqrt(widths), 1 / widths, widths
-    root = np.linalg.inv(np.linalg.cholesky(covariances))  # Σ = L Lᵀ, R = L⁻¹
+        return 1 / lower, 1 / widths, widths
+    root = np.linalg.inv(lower)  # Σ = L Lᵀ, R = L⁻¹
     return tuple(np.broadcast_to(part, (k, *part.shape[1:])) for part in (root, (root**2).sum(1), widths))
 
 
@@ -126,27 +137,34 @@ def variances(covariances):
     return np.einsum("kdd->kd", covariances) if covariances.ndim == 3 else covariances
 
 
-def refuse_collapse(covariances, name, counts=None, scale=0.0):
-    """Raise TrainingError, with its number, if a component is flat in some direction, as far as rounding can tell.
+def cholesky(covariances, means, name, counts=None):
+    """L with L Lᵀ = Σ for each covariance (square roots of the variances where there are no matrices).
 
-    Shapes:   covariances (K, D, D), (1, D, D), (K, D) or (K, 1); counts (K,), the points each is made of; scale, the
-              data's variances (D,): what is below 1e-24 of them is rounding
+    counts:   (K,), of how many points each is made, for the message
+    Shapes:   covariances (K, D, D), (1, D, D), (K, D) or (K, 1), means (K, D) → as covariances
+    Raises:   TrainingError, with the component's number, if one is flat in some direction as far as rounding can tell:
+              its variance there is below 1e-14 of its own along that axis, or 1e-24 of what all together have.
     """
     own = variances(covariances)
-    flat = ~(own > np.maximum(1e-24 * np.asarray(scale), 0)).all(axis=1)
-    least = own.min(axis=1)
-    if covariances.ndim == 3 and not flat.any():
-        spread = np.sqrt(own)  # the smallest eigenvalue of the correlations does not depend on the axes' units
-        least = np.linalg.eigvalsh(covariances / (spread[:, :, None] * spread[:, None, :]))[:, 0]
-        flat = ~(least > 1e-14)
-    if flat.any():
-        k = int(np.argmax(flat))
-        of = "the shared covariance" if len(covariances) == 1 and counts is not None and len(counts) > 1 else \
-            f"the covariance of component {k}"
-        points_in = "" if counts is None or "shared" in of else f", made of {counts[k]:.3g} points,"
-        raise TrainingError(f"{name}: {of}{points_in} has collapsed: its smallest variance is {least[k]:.3g}. A "
-                            "Gaussian on a point, a line or a plane has no density (4.8). Expected positive variances: "
-                            "reg_covar=1e-6 (or what is small for your data), fewer components, or another start")
+    least = own - 1e-24 * (own.mean(axis=0) + means.var(axis=0)).reshape(1, -1)
+    if np.isfinite(covariances).all() and (least > 0).all():
+        if covariances.ndim == 2:
+            return np.sqrt(covariances)
+        try:
+            lower = np.linalg.cholesky(covariances)
+            least = variances(lower) ** 2 - 1e-14 * own  # L_ii²: what the axes before i leave unexplained of Σ_ii
+            if (least > 0).all():
+                return lower
+        except np.linalg.LinAlgError:
+            least = np.linalg.eigvalsh(covariances) - 1e-14 * own.max(axis=1, keepdims=True)
+    k = int(np.argmin(least.min(axis=1)))
+    which = "the shared covariance" if len(covariances) < len(means) else f"the covariance of component {k}"
+    if counts is not None and len(covariances) == len(means):
+        which += f", made of {counts[k]:.3g} points,"
+    smallest = np.linalg.eigvalsh(covariances[k])[0] if covariances.ndim == 3 else own[k].min()
+    raise TrainingError(f"{name}: {which} has collapsed: its smallest variance is {smallest:.3g}. A Gaussian on a "
+                        "point or a plane has no density (4.8). Expected positive variances: reg_covar=1e-6 (or what "
+                        "is small for your data), fewer components, or another start")
 
 
 def points(name, x, width=None):
@@ -168,8 +186,7 @@ def _features(x, centre, covariance):
     Shapes:   (B, D) → (F, B)
     """
     d = x.shape[1]
-    count = {"diag": d, "spherical": 1}.get(covariance, d * (d + 1) // 2)
-    features = np.empty((d + count, len(x)))
+    features = np.empty((_count(d, covariance), len(x)))
     features[:d] = (x - centre).T
     if covariance == "diag":
         np.square(features[:d], out=features[d:])
@@ -183,9 +200,14 @@ def _features(x, centre, covariance):
     return features
 
 
-def _blocks(size, width):
-    """Slices of rows, few enough that their features stay in the cache."""
-    rows = max(256, 2**17 // (width * (width + 3) // 2))
+def _count(width, covariance):
+    """F, the number of features."""
+    return width + {"diag": width, "spherical": 1}.get(covariance, width * (width + 1) // 2)
+
+
+def _blocks(size, width, covariance):
+    """Slices of rows, few enough that their features (or, past WIDE, a few copies of them) stay in the cache."""
+    rows = max(512, 2**17 // min(_count(width, covariance), 8 * width))
     return (slice(start, start + rows) for start in range(0, size, rows))
 
 

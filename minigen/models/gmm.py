@@ -74,6 +74,7 @@ class GaussianMixture:
         self.components, self.covariance, self.reg_covar = components, covariance, reg_covar
         self.weights = self.means = self.covariances = None
         self.allowance = 0.0
+        self._traced = None, None
 
     # -- fitting --------------------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ class GaussianMixture:
         means = kmeans_plus_plus(x, self.components, rng)
         gap = x - means[np.argmin((means**2).sum(1) - 2 * x @ means.T, axis=1)]  # (B, D)
         shared = gap.T @ gap / len(x) + self.reg_covar * np.eye(x.shape[1])
-        gaussians.refuse_collapse(shared[None], "GaussianMixture.start")
+        gaussians.cholesky(shared[None], means, "GaussianMixture.start")  # raises if x is flat
         self.weights, self.means = np.full(self.components, 1 / self.components), means
         self.covariances = {
             "full": np.tile(shared, (self.components, 1, 1)),
@@ -137,8 +138,11 @@ class GaussianMixture:
 
     def _traces(self):
         """tr Σ_k⁻¹.   Shapes: → (K,)"""
-        peaks = gaussians.roots(self.means, self.covariances, self.covariance)[1]
-        return peaks.sum(1) * (self.means.shape[1] if self.covariance == "spherical" else 1)
+        if self._traced[0] is not self.covariances:  # the trace after one step is that before the next
+            peaks = gaussians.roots(self.means, self.covariances, self.covariance)[1]
+            traces = peaks.sum(1) * (self.means.shape[1] if self.covariance == "spherical" else 1)
+            self._traced = self.covariances, traces
+        return self._traced[1]
 
     # -- the density ----------------------------------------------------------------------------------------------
 
@@ -244,7 +248,7 @@ def m_step(x, r, covariance, reg_covar):
                             "of a point: try another start, or fewer components")
     means, covariances = gaussians.moments(x, r, covariance)  # (4.5), (4.6)
     gaussians.variances(covariances)[...] += reg_covar
-    gaussians.refuse_collapse(covariances, "m_step", counts, x.var(axis=0))
+    gaussians.cholesky(covariances, means, "m_step", counts)  # raises if one has collapsed
     if covariance in ("tied", "spherical"):
         covariances = covariances[0] if covariance == "tied" else covariances[:, 0]
     return counts / len(x), means, covariances  # (4.4)
