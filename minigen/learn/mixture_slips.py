@@ -79,6 +79,11 @@ def twice(x, weights, means, covariances):
     return shares, middle, moments(x, responsibilities(x, weights, middle, covariances), around=middle)[2]
 
 
+def unbiased(x, r):
+    """`moments` with np.cov's divisor for weights that say how much an example counts."""
+    return moments(x, r, spread=lambda n: n - (r**2).sum(axis=0) / n)
+
+
 def log_of_mean(log_p):
     """The logarithm of the mean of p."""
     return logsumexp(log_p) - np.log(len(log_p))

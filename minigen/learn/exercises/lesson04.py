@@ -93,6 +93,8 @@ M_STEP = Exercise(
         Mistake("The covariances are not divided by N_k.", lambda x, r: moments(x, r, spread=np.ones_like)),
         Mistake("The covariances are divided by N_k − 1; the maximum of the bound divides by N_k.",
                 lambda x, r: moments(x, r, spread=lambda n: n - 1)),
+        Mistake("np.cov with aweights divides by less than N_k, to remove a bias; the maximum of the bound divides by N_k "
+                "(bias=True does).", slips.unbiased),
         Mistake("The covariances are taken around the mean of all data; component k's are around its own μ_k.",
                 lambda x, r: moments(x, r, around=x.mean(axis=0))),
         Mistake("That is Σ r x xᵀ / N, not the covariance: subtract μ_k from x first.",
@@ -216,11 +218,6 @@ COUNT = Exercise(
         "K − 1, plus K D, plus: full K D (D + 1)/2, diag K D, spherical K, tied D (D + 1)/2.",
     ),
     mistakes=(
-        Mistake("The weights sum to 1, so only K − 1 of them are free.", lambda k, d, c: slips.count(k, d, c, shares=0)),
-        Mistake("The K − 1 free weights are missing.", lambda k, d, c: slips.count(k, d, c, shares=-k)),
-        Mistake("The means are missing: K D numbers.", lambda k, d, c: slips.count(k, d, c, means=0)),
-        Mistake("Every component has a mean of its own: K D numbers.", lambda k, d, c: slips.count(k, d, c, means=d)),
-        Mistake("A mean is a vector of D numbers: K D numbers in all.", lambda k, d, c: slips.count(k, d, c, means=k)),
         Mistake("A covariance is symmetric: D (D + 1)/2 free numbers, not D².",
                 lambda k, d, c: slips.count(k, d, c, full=d * d)),
         Mistake("The diagonal of a covariance is free too: D (D + 1)/2 numbers, not D (D − 1)/2.",
@@ -234,6 +231,11 @@ COUNT = Exercise(
         Mistake("Spherical: one variance per component, not one per dimension.",
                 lambda k, d, c: slips.count(k, d, c, spherical=k * d)),
         Mistake("Diag: D variances for every component, K D numbers.", lambda k, d, c: slips.count(k, d, c, diag=d)),
+        Mistake("The weights sum to 1, so only K − 1 of them are free.", lambda k, d, c: slips.count(k, d, c, shares=0)),
+        Mistake("The K − 1 free weights are missing.", lambda k, d, c: slips.count(k, d, c, shares=-k)),
+        Mistake("The means are missing: K D numbers.", lambda k, d, c: slips.count(k, d, c, means=0)),
+        Mistake("Every component has a mean of its own: K D numbers.", lambda k, d, c: slips.count(k, d, c, means=d)),
+        Mistake("A mean is a vector of D numbers: K D numbers in all.", lambda k, d, c: slips.count(k, d, c, means=k)),
     ),
     afterword="Each of them costs ½ log B nats.",
 )  # fmt: skip
