@@ -145,9 +145,12 @@ def cholesky(covariances, means, name, counts=None):
     Raises:   TrainingError, with the component's number, if one is flat in some direction as far as rounding can tell:
               its variance there is below 1e-14 of its own along that axis, or 1e-24 of what all together have.
     """
+    finite = np.isfinite(covariances).reshape(len(covariances), -1).all(axis=1)
+    if not finite.all():
+        raise TrainingError(f"{name}: covariance {int(np.argmin(finite))} holds NaN or infinity; expected numbers")
     own = variances(covariances)
     least = own - 1e-24 * (own.mean(axis=0) + means.var(axis=0)).reshape(1, -1)
-    if np.isfinite(covariances).all() and (least > 0).all():
+    if (least > 0).all():
         if covariances.ndim == 2:
             return np.sqrt(covariances)
         try:
