@@ -1,6 +1,7 @@
 """The package's mixture as the functions that lesson 04's exercises ask for, and inputs to compare them on."""
 
 import numpy as np
+from scipy.special import logsumexp
 
 from minigen.models.gmm import GaussianMixture, m_step
 
@@ -40,13 +41,24 @@ def parameter_count(components, dimensions, covariance):
     return model.parameters()
 
 
+def log_forward(log_initial, log_transition, log_emission):
+    """log p(x) of a hidden Markov model, in nats: (4.11) on log p(x_1 … x_t, z_t = k) in place of divided messages.
+
+    Shapes:   log π (K,), log A (K, K), log E_{k x_t} of the symbols seen (T, K) → a number
+    """
+    log_alpha = log_initial + log_emission[0]  # (K,)
+    for seen in log_emission[1:]:
+        log_alpha = logsumexp(log_alpha[:, None] + log_transition, axis=0) + seen
+    return float(logsumexp(log_alpha))
+
+
 # -- inputs -----------------------------------------------------------------------------------------------------------
 
 
-def points(rng, examples, count, width, far=0.0):
-    """(x, weights, means, covariances), every third point moved by `far`."""
+def points(rng, examples, count, width, far=0.0, every=3):
+    """(x, weights, means, covariances), every third point (or every one) moved by `far`."""
     x = rng.normal(0, 2, size=(examples, width))
-    x[::3] += far
+    x[::every] += far
     roots = rng.normal(size=(count, width, width))
     covariances = roots @ roots.swapaxes(1, 2) + 0.3 * np.eye(width)
     return x, rng.dirichlet(np.full(count, 3.0)), rng.normal(0, 1.5, size=(count, width)), covariances

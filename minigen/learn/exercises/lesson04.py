@@ -8,6 +8,7 @@ from minigen.learn import mixtures
 from minigen.learn.exercise import Exercise, Mistake
 from minigen.learn.mixture_slips import climb, moments, step
 from minigen.models.gmm import GaussianMixture, e_step, m_step
+from minigen.models.hmm import HMM
 
 # -- 04.1 the E step --------------------------------------------------------------------------------------------------
 
@@ -19,7 +20,7 @@ E_STEP = Exercise(
     reference=mixtures.responsibilities,
     solution=(GaussianMixture.responsibilities, GaussianMixture.log_joint, e_step),
     cases=lambda rng: [mixtures.points(rng, 7, 3, 2), mixtures.points(rng, 4, 4, 3), mixtures.points(rng, 5, 2, 5),
-                       mixtures.points(rng, 6, 3, 2, far=400.0)],
+                       mixtures.points(rng, 6, 3, 2, far=400.0), mixtures.points(rng, 6, 3, 2, far=200.0, every=1)],
     hints=(
         "Bayes' rule: the joint probability of example and component, divided by its sum over the components. Work "
         "with logarithms until the end.",
@@ -93,8 +94,8 @@ M_STEP = Exercise(
         Mistake("The covariances are not divided by N_k.", lambda x, r: moments(x, r, spread=np.ones_like)),
         Mistake("The covariances are divided by N_k − 1; the maximum of the bound divides by N_k.",
                 lambda x, r: moments(x, r, spread=lambda n: n - 1)),
-        Mistake("np.cov with aweights divides by less than N_k, to remove a bias; the maximum of the bound divides by N_k "
-                "(bias=True does).", slips.unbiased),
+        Mistake("np.cov with aweights divides by less than N_k, to remove a bias; the maximum of the bound divides by "
+                "N_k (bias=True does).", slips.unbiased),
         Mistake("The covariances are taken around the mean of all data; component k's are around its own μ_k.",
                 lambda x, r: moments(x, r, around=x.mean(axis=0))),
         Mistake("That is Σ r x xᵀ / N, not the covariance: subtract μ_k from x first.",
@@ -108,7 +109,8 @@ M_STEP = Exercise(
                 lambda x, r: (*moments(x, r)[:2], moments(x, r)[2] * np.eye(x.shape[1]))),
         Mistake("You gave each example to one component; EM lets it count r_bk times in each.",
                 lambda x, r: moments(x, slips.hard(r))),
-        Mistake("Return them in the order weights, means, covariances.", lambda x, r: tuple(moments(x, r)[i] for i in (1, 2, 0))),
+        Mistake("Return them in the order weights, means, covariances.",
+                lambda x, r: (*moments(x, r)[1:], moments(x, r)[0])),
     ),
     afterword="Maximum likelihood, with every example counted in parts.",
 )  # fmt: skip
@@ -194,7 +196,8 @@ EM = Exercise(
         Mistake("All your numbers are the first: the new parameters are not used in the next round.",
                 lambda *given: mixtures.em(*given)[:1] * (given[4] + 1)),
         Mistake("The mean of p and then the logarithm is another number: log p first, one for each example, then the "
-                "mean.", lambda x, w, m, c, n, reg: climb(x, w, m, c, n, reg * np.eye(x.shape[1]), report=slips.log_of_mean)),
+                "mean.",
+                lambda x, w, m, c, n, reg: climb(x, w, m, c, n, reg * np.eye(x.shape[1]), report=slips.log_of_mean)),
         Mistake("reg_covar belongs to the M step. You added it to the covariances that were given as well.",
                 lambda x, w, m, c, n, reg: mixtures.em(x, w, m, c + reg * np.eye(x.shape[1]), n, reg)),
     ),
@@ -224,14 +227,15 @@ COUNT = Exercise(
                 lambda k, d, c: slips.count(k, d, c, full=d * (d - 1) // 2)),
         Mistake("Tied means that all components share one covariance: count it once.",
                 lambda k, d, c: slips.count(k, d, c, tied=k)),
-        Mistake("Every component has a covariance of its own (but for tied): times K.",
-                lambda k, d, c: slips.count(k, d, "tied" if c == "full" else c, diag=d, spherical=1)),
         Mistake("Spherical: every component has a variance of its own, K numbers.",
                 lambda k, d, c: slips.count(k, d, c, spherical=1)),
         Mistake("Spherical: one variance per component, not one per dimension.",
                 lambda k, d, c: slips.count(k, d, c, spherical=k * d)),
         Mistake("Diag: D variances for every component, K D numbers.", lambda k, d, c: slips.count(k, d, c, diag=d)),
-        Mistake("The weights sum to 1, so only K − 1 of them are free.", lambda k, d, c: slips.count(k, d, c, shares=0)),
+        Mistake("Every component has a covariance of its own (but for tied): times K.",
+                lambda k, d, c: slips.count(k, d, "tied" if c == "full" else c, diag=d, spherical=1)),
+        Mistake("The weights sum to 1, so only K − 1 of them are free.",
+                lambda k, d, c: slips.count(k, d, c, shares=0)),
         Mistake("The K − 1 free weights are missing.", lambda k, d, c: slips.count(k, d, c, shares=-k)),
         Mistake("The means are missing: K D numbers.", lambda k, d, c: slips.count(k, d, c, means=0)),
         Mistake("Every component has a mean of its own: K D numbers.", lambda k, d, c: slips.count(k, d, c, means=d)),
@@ -246,8 +250,8 @@ FORWARD = Exercise(
     id="04.6",
     title="The forward algorithm in log space",
     signature="my_forward(log_initial, log_transition, log_emission)",
-    reference=slips.forward,
-    solution=(slips.forward,),
+    reference=mixtures.log_forward,
+    solution=(mixtures.log_forward, HMM.log_prob, HMM._forward),
     cases=lambda rng: [mixtures.chain(rng, 1, 3), mixtures.chain(rng, 6, 3), mixtures.chain(rng, 9, 2),
                        mixtures.chain(rng, 1000, 2)],
     hints=(
