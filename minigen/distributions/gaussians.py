@@ -21,6 +21,7 @@ A set of covariances has one of scikit-learn's four types. Given from outside th
 import math
 
 import numpy as np
+from scipy.linalg.lapack import dtrtri
 
 from minigen.errors import DataError, ShapeError, TrainingError
 
@@ -39,28 +40,24 @@ def log_densities(x, means, covariances, covariance):
     x = points("log_densities", x, width=means.shape[1])
     root, peaks, widths = roots(means, covariances, covariance)
     components, width = means.shape
-    diagonal = np.einsum("kdd->kd", root) if root.ndim == 3 else np.broadcast_to(root, means.shape)
+    matrices = root.ndim == 3
+    diagonal = np.einsum("kdd->kd", root) if matrices else np.broadcast_to(root, means.shape)
     scale = np.log(diagonal).sum(1) - 0.5 * width * LOG_2PI  # (K,): log N at its own mean
     centre = means.mean(axis=0)
     m = means - centre
-    if root.ndim == 3:
-        precision = np.swapaxes(root, 1, 2) @ root  # (K, D, D)
-        i, j = np.triu_indices(width)
-        linear = (precision @ m[:, :, None])[:, :, 0]  # (K, D)
-        quadratic = precision[:, i, j] * np.where(i == j, -0.5, -1.0)  # (K, D (D + 1) / 2)
-    else:
-        linear, quadratic = peaks * m, -0.5 * peaks
-    coefficients = np.concatenate([linear, quadratic], axis=1)  # (K, F)
-    constant = scale - 0.5 * (linear * m).sum(1)
     one_by_one = (peaks * (m**2 + widths)).max(1) > NARROW
-    one_by_one |= root.ndim == 3 and width > WIDE
+    if matrices and width > WIDE:
+        one_by_one[:] = True
+    if not one_by_one.all():
+        coefficients, constant = _coefficients(root, peaks, m)
+        constant += scale
     logs = np.empty((components, len(x)))  # a row per component: sums over components then run along long rows
     for rows in _blocks(*x.shape, covariance):
         if not one_by_one.all():
-            logs[:, rows] = coefficients @ _features(x[rows], centre, covariance) + constant[:, None]
+            logs[:, rows] = coefficients @ _features(x[rows], centre, covariance).T + constant[:, None]
         for k in np.flatnonzero(one_by_one):
             gap = x[rows] - means[k]
-            white = gap @ root[k].T if root.ndim == 3 else gap * root[k]
+            white = gap @ root[k].T if matrices else gap * root[k]
             logs[k, rows] = scale[k] - 0.5 * np.einsum("bd,bd->b", white, white)
     return logs.T
 
@@ -85,12 +82,12 @@ def moments(x, r, covariance):
             first = first + share @ y
             second = second + np.stack([((s[:, None] * y).T @ y)[i, j] for s in shared])
         else:
-            features = _features(x[rows], centre, covariance)  # (F, rows)
-            first = first + share @ features[:width].T  # (K, D)
-            second = second + shared @ features[width:].T  # (K or 1, Q)
+            features = _features(x[rows], centre, covariance)  # (rows, F)
+            first = first + share @ features[:, :width]  # (K, D)
+            second = second + shared @ features[:, width:]  # (K or 1, Q)
     counts = r.sum(axis=0)[:, None]
     m = first / counts
-    of_means = _features(m, 0.0, covariance)[width:].T  # (K, Q)
+    of_means = _features(m, 0.0, covariance)[:, width:]  # (K, Q)
     if tied:
         spread = (second - counts.T @ of_means) / counts.sum()
     else:
@@ -128,7 +125,7 @@ def roots(means, covariances, covariance):
     widths = variances(covariances)
     if covariances.ndim == 2:
         return 1 / lower, 1 / widths, widths
-    root = np.linalg.inv(lower)  # Σ = L Lᵀ, R = L⁻¹
+    root = np.array([dtrtri(one, lower=1)[0] for one in lower])  # Σ = L Lᵀ, R = L⁻¹
     return tuple(np.broadcast_to(part, (k, *part.shape[1:])) for part in (root, (root**2).sum(1), widths))
 
 
@@ -183,22 +180,35 @@ def points(name, x, width=None):
     return x
 
 
-def _features(x, centre, covariance):
-    """A column per point: y = x − centre, then y_i y_j for i ≤ j, or y_i² (diag), or |y|² (spherical).
+def _coefficients(root, peaks, m):
+    """What the features of (D.2) are multiplied by, and the constant without the scale: (K, F), (K,)."""
+    if root.ndim == 3:
+        precision = np.swapaxes(root, 1, 2) @ root  # (K, D, D)
+        i, j = np.triu_indices(m.shape[1])
+        linear = (precision @ m[:, :, None])[:, :, 0]  # (K, D)
+        quadratic = precision[:, i, j] * np.where(i == j, -0.5, -1.0)  # (K, D (D + 1) / 2)
+    else:
+        linear, quadratic = peaks * m, -0.5 * peaks
+    return np.concatenate([linear, quadratic], axis=1), -0.5 * (linear * m).sum(1)
 
-    Shapes:   (B, D) → (F, B)
+
+def _features(x, centre, covariance):
+    """A row per point: y = x − centre, then y_i y_j for i ≤ j, or y_i² (diag), or |y|² (spherical).
+
+    Shapes:   (B, D) → (B, F); few columns are stored as long columns, many as rows
     """
     d = x.shape[1]
-    features = np.empty((_count(d, covariance), len(x)))
-    features[:d] = (x - centre).T
+    features = np.empty((len(x), _count(d, covariance)), order="F" if d <= WIDE else "C")
+    y = features[:, :d]
+    np.subtract(x, centre, out=y)
     if covariance == "diag":
-        np.square(features[:d], out=features[d:])
+        np.square(y, out=features[:, d:])
     elif covariance == "spherical":
-        np.einsum("db,db->b", features[:d], features[:d], out=features[d])
+        np.einsum("bd,bd->b", y, y, out=features[:, d])
     else:
         at = d
         for i in range(d):
-            np.multiply(features[i], features[i:d], out=features[at : at + d - i])
+            np.multiply(y[:, i : i + 1], y[:, i:], out=features[:, at : at + d - i])
             at += d - i
     return features
 

@@ -24,10 +24,10 @@ def enumerate_paths(model, sequence):
 
 
 def known():
-    """Two sticky states and one that passes through, with dice that differ."""
+    """Three sticky states with dice that differ."""
     model = HMM(3, 4)
     model.initial = np.array([0.6, 0.3, 0.1])
-    model.transition = np.array([[0.9, 0.1, 0.0], [0.0, 0.8, 0.2], [0.5, 0.25, 0.25]])
+    model.transition = np.array([[0.9, 0.1, 0.0], [0.0, 0.7, 0.3], [0.2, 0.1, 0.7]])
     model.emission = np.array([[0.8, 0.1, 0.05, 0.05], [0.05, 0.05, 0.1, 0.8], [0.05, 0.8, 0.1, 0.05]])
     return model
 
