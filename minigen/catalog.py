@@ -46,7 +46,12 @@ LESSONS = (
     Lesson("01", "Probability and likelihood", "what a generative model is; maximum likelihood"),
     Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
     Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
-    Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),
+    Lesson(
+        "04", "Latent variables and EM", "mixtures, expectation-maximisation",
+        notebook="04_latent_variables_and_em.ipynb",
+        modules=("models/gmm.py", "models/hmm.py", "models/ppca.py"),
+        recipes=("gmm-ring",),
+    ),  # fmt: skip
     Lesson(
         "05", "Variational autoencoders", "encoder, decoder, ELBO, reparameterisation, interpolation, blur",
         notebook="05_variational_autoencoders.ipynb",
