@@ -27,6 +27,7 @@ from minigen.errors import DataError, ShapeError, TrainingError
 
 TYPES = ("full", "tied", "diag", "spherical")
 LOG_2PI = math.log(2 * math.pi)
+BLOCK = 125_000  # numbers in the features of a slice: 1 MB, and columns that are not a power of two apart
 NARROW = 1e5  # m² / variance
 WIDE = 16  # D from which K products of D × D are quicker than features, whose number grows as D²
 
@@ -52,9 +53,10 @@ def log_densities(x, means, covariances, covariance):
         coefficients, constant = _coefficients(root, peaks, m)
         constant += scale
     logs = np.empty((components, len(x)))  # a row per component: sums over components then run along long rows
-    for rows in _blocks(*x.shape, covariance):
+    plain = "none" if one_by_one.all() else covariance
+    for rows, features in _features(x, centre, plain):
         if not one_by_one.all():
-            logs[:, rows] = coefficients @ _features(x[rows], centre, covariance).T + constant[:, None]
+            logs[:, rows] = coefficients @ features.T + constant[:, None]
         for k in np.flatnonzero(one_by_one):
             gap = x[rows] - means[k]
             white = gap @ root[k].T if matrices else gap * root[k]
@@ -74,20 +76,19 @@ def moments(x, r, covariance):
     centre = np.full(size, 1 / size) @ x
     i, j = np.triu_indices(width)
     first, second = 0.0, 0.0
-    for rows in _blocks(size, width, covariance):
+    by_matrix = matrices and width > WIDE
+    for rows, features in _features(x, centre, "none" if by_matrix else covariance):
         share = r[rows].T  # (K, rows)
         shared = share.sum(0, keepdims=True) if tied else share
-        if matrices and width > WIDE:
-            y = x[rows] - centre
-            first = first + share @ y
-            second = second + np.stack([((s[:, None] * y).T @ y)[i, j] for s in shared])
+        y = features[:, :width]
+        first = first + share @ y  # (K, D)
+        if by_matrix:
+            second = second + np.stack([((s[:, None] * y).T @ y)[i, j] for s in shared])  # (K or 1, Q)
         else:
-            features = _features(x[rows], centre, covariance)  # (rows, F)
-            first = first + share @ features[:, :width]  # (K, D)
-            second = second + shared @ features[:, width:]  # (K or 1, Q)
+            second = second + shared @ features[:, width:]
     counts = r.sum(axis=0)[:, None]
     m = first / counts
-    of_means = _features(m, 0.0, covariance)[:, width:]  # (K, Q)
+    of_means = next(_features(m, 0.0, covariance))[1][:, width:]  # (K, Q)
     if tied:
         spread = (second - counts.T @ of_means) / counts.sum()
     else:
@@ -193,35 +194,32 @@ def _coefficients(root, peaks, m):
 
 
 def _features(x, centre, covariance):
-    """A row per point: y = x − centre, then y_i y_j for i ≤ j, or y_i² (diag), or |y|² (spherical).
+    """Slices of rows, and for each of these points y = x − centre, then y_i y_j for i ≤ j, or y_i² (diag), or |y|²
+    (spherical), or nothing more (none). Few features are stored as long columns, many as rows. The array is used again
+    for the next slice, which keeps it in the cache.
 
-    Shapes:   (B, D) → (B, F); few columns are stored as long columns, many as rows
+    Shapes:   (B, D) → pairs of a slice and (rows, F)
     """
-    d = x.shape[1]
-    features = np.empty((len(x), _count(d, covariance)), order="F" if d <= WIDE else "C")
-    y = features[:, :d]
-    np.subtract(x, centre, out=y)
-    if covariance == "diag":
-        np.square(y, out=features[:, d:])
-    elif covariance == "spherical":
-        np.einsum("bd,bd->b", y, y, out=features[:, d])
-    else:
-        at = d
-        for i in range(d):
-            np.multiply(y[:, i : i + 1], y[:, i:], out=features[:, at : at + d - i])
-            at += d - i
-    return features
-
-
-def _count(width, covariance):
-    """F, the number of features."""
-    return width + {"diag": width, "spherical": 1}.get(covariance, width * (width + 1) // 2)
-
-
-def _blocks(size, width, covariance):
-    """Slices of rows, few enough that their features (or, past WIDE, a few copies of them) stay in the cache."""
-    rows = max(512, 2**17 // min(_count(width, covariance), 8 * width))
-    return (slice(start, start + rows) for start in range(0, size, rows))
+    size, d = x.shape
+    pairs = d * (d + 1) // 2
+    count = d + {"diag": d, "spherical": 1, "none": 0}.get(covariance, pairs)
+    step = min(size, max(BLOCK // count, 512))
+    space = np.empty((step, count), order="F" if d <= WIDE else "C")
+    for start in range(0, size, step):
+        rows = slice(start, min(start + step, size))
+        features = space[: rows.stop - start]
+        y = features[:, :d]
+        np.subtract(x[rows], centre, out=y)
+        if covariance == "diag":
+            np.square(y, out=features[:, d:])
+        elif covariance == "spherical":
+            np.einsum("bd,bd->b", y, y, out=features[:, d])
+        elif covariance != "none":
+            at = d
+            for i in range(d):
+                np.multiply(y[:, i : i + 1], y[:, i:], out=features[:, at : at + d - i])
+                at += d - i
+        yield rows, features
 
 
 def _about(mean, x, r, covariance):
