@@ -14,7 +14,7 @@ from minigen import learn  # noqa: E402  (after the skip)
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "lessons").glob("[0-9A][0-9]_*.ipynb"))  # A: an appendix
-# Seconds for all cells on two cores. Lesson 04 computes for 20 s at most; 40 s more for kernels that are not yet compiled.
+# Seconds for all cells on two cores. Lesson 04 may compute for 20 s; 40 s are for kernels that are not yet compiled.
 BUDGET = {"04": 60, "05": 180, "A1": 240}
 ORDINARY = {"04", "05"}  # short enough for the ordinary test run; the others run with --slow
 
