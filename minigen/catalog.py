@@ -57,6 +57,7 @@ LESSONS = (
     ),  # fmt: skip
     Lesson(
         "04", "Latent variables and EM", "mixtures, expectation-maximisation",
+        notebook="04_latent_variables_and_em.ipynb",
         modules=("models/gmm.py", "models/hmm.py", "models/ppca.py"),
         recipes=("gmm-ring",),
     ),  # fmt: skip

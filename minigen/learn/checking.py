@@ -223,7 +223,8 @@ def _differs(item, answer, wanted):
 
 
 def _close(item, answer, want):
-    return np.all((np.abs(answer - want) <= item.tolerance * np.maximum(1, np.abs(want))) | (answer == want))
+    near = np.abs(answer - want) <= item.tolerance * np.maximum(1, np.abs(want))
+    return np.all(near | (answer == want) | (np.isnan(answer) & np.isnan(want)))
 
 
 def _explain(item, call, wrong):
@@ -265,7 +266,7 @@ def _agrees(item, mistake, case, answer):
     erring = _named((item.observe or _call)(mistake.answer, *given))
     return erring.keys() == answer.keys() and all(
         answer[n] is not None and value is not None and answer[n].shape == value.shape
-        and (_close(item, answer[n], value) or np.array_equal(answer[n], value, equal_nan=True))
+        and _close(item, answer[n], value)
         for n, value in erring.items()
     )  # fmt: skip
 
