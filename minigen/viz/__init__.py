@@ -28,6 +28,7 @@ from minigen.viz.pictures import (
     STYLE,
     WIDTH,
     Picture,
+    blend,
     colour,
     figure,
     readable,
@@ -37,7 +38,7 @@ from minigen.viz.pictures import (
 )
 
 __all__ = [
-    "CYCLE", "FILE_DPI", "PALETTE", "SCREEN_DPI", "STYLE", "WIDTH", "Picture", "as_images", "colour", "curves",
+    "CYCLE", "FILE_DPI", "PALETTE", "SCREEN_DPI", "STYLE", "WIDTH", "Picture", "as_images", "blend", "colour", "curves",
     "draw_graph", "draw_images", "figure", "image_grid", "label", "label_lines", "mosaic", "readable", "save",
     "set_title", "spread", "style",
 ]  # fmt: skip

@@ -111,3 +111,12 @@ def readable(tint):
 def _luminance(rgb):
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def blend(tints, count):
+    """`count` colours that run evenly through the given ones."""
+    from matplotlib.colors import to_rgb
+
+    stops = np.array([to_rgb(colour(tint)) for tint in tints])
+    at = np.linspace(0, len(stops) - 1, count)
+    return [tuple(np.interp(at_one, np.arange(len(stops)), channel) for channel in stops.T) for at_one in at]

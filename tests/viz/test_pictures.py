@@ -75,3 +75,9 @@ def test_pyplot_is_never_imported():
     code = ("import sys; from minigen import viz; viz.curves({'a': [1, 2]}, 't', xlabel='x', ylabel='y')._repr_png_(); "
             "sys.exit('matplotlib.pyplot' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_blend_runs_evenly_through_its_colours():
+    white, black = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+    assert viz.blend(["white", "black"], 3) == [white, (0.5, 0.5, 0.5), black]
+    assert viz.blend(["model", "white"], 2) == [to_rgb(viz.PALETTE["model"]), white]
