@@ -6,15 +6,15 @@ One *neuron* weighs its inputs x₁ … x_D, adds a bias, and bends the result w
 
 Many neurons that read the same x are one *layer*: with a weight matrix W (neurons, D), the activation number by number,
 
-    h = σ(W x + b).                                                                                  (2.2)
+    h = σ(W x + b).                                                                                  (2.11)
 
 Layers behind each other are a *multilayer perceptron*. The last one has no activation: it gives K numbers l, the
 *logits*, and the softmax turns them into probabilities of the K kinds,
 
-    p(k|x) = e^{l_k} / Σ_j e^{l_j}.                                                                  (2.3)
+    p(k|x) = e^{l_k} / Σ_j e^{l_j}.                                                                  (2.9)
 
 Training makes −log p(y|x) small, the cross-entropy, where y is the kind that x is of. Its gradient with respect to the
-logits is p − onehot(y).                                                                             (2.14)
+logits is p − onehot(y).                                                                             (2.10)
 
 Without the bend all layers together would be one matrix, and the border between two kinds a straight line. With it, a
 wide enough hidden layer comes as near as one likes to any continuous function (Cybenko 1989).
@@ -33,7 +33,7 @@ ACTIVATIONS = {"tanh": nn.Tanh, "relu": nn.ReLU, "sigmoid": nn.Sigmoid, "none": 
 
 
 class MLP(nn.Module):
-    """Layers (2.2) of the given widths; the first width is D, the last is K, the number of kinds.
+    """Layers (2.11) of the given widths; the first width is D, the last is K, the number of kinds.
 
     widths:      (D, …, K), such as (2, 16, 16, 2)
     activation:  "tanh", "relu", "sigmoid", or "none" (then it is one straight map, however many layers)
@@ -49,19 +49,19 @@ class MLP(nn.Module):
         modules = []
         for inputs, outputs in zip(widths, widths[1:], strict=False):
             modules += [nn.Linear(inputs, outputs, rng=rng), ACTIVATIONS[activation]()]
-        self.layers = nn.Sequential(*modules[:-1])  # (2.2), and no activation after the last
+        self.layers = nn.Sequential(*modules[:-1])  # (2.11), and no activation after the last
 
     def forward(self, x):
         """Points x (B, D) → logits (B, K)."""
         return self.layers(x if isinstance(x, Tensor) else Tensor(x, dtype=np.float32))
 
     def loss(self, x, y):
-        """−log p(y|x) of (2.3), one value per example, (B,), in nats.   Shapes: x (B, D), y (B,) of kinds 0 … K − 1"""
+        """−log p(y|x) of (2.9), one value per example, (B,), in nats.   Shapes: x (B, D), y (B,) of kinds 0 … K − 1"""
         return ops.cross_entropy(self(x), y)
 
     @no_grad()
     def probabilities(self, x):
-        """p(k|x) of (2.3), an array.   Shapes: x (B, D) → (B, K)"""
+        """p(k|x) of (2.9), an array.   Shapes: x (B, D) → (B, K)"""
         return ops.softmax(self(x), dim=1).data
 
     def predict(self, x):

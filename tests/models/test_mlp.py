@@ -28,10 +28,10 @@ def test_it_is_its_two_equations(activation):
     bend = {"tanh": np.tanh, "relu": lambda z: np.maximum(z, 0), "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
             "none": lambda z: z}[activation]  # fmt: skip
     first, last = model.layers[0], model.layers[2]
-    h = bend(x @ first.weight.data.T + first.bias.data)  # (2.2)
+    h = bend(x @ first.weight.data.T + first.bias.data)  # (2.11)
     logits = h @ last.weight.data.T + last.bias.data
     np.testing.assert_allclose(model(mg.tensor(x)).data, logits, rtol=1e-6)
-    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # (2.3)
+    p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)  # (2.9)
     np.testing.assert_allclose(model.probabilities(mg.tensor(x)), p, rtol=1e-6)
     y = np.arange(7) % 3
     np.testing.assert_allclose(model.loss(mg.tensor(x), y).data, -np.log(p[np.arange(7), y]), rtol=1e-6)
@@ -40,7 +40,7 @@ def test_it_is_its_two_equations(activation):
 def test_the_gradient_for_the_logits_is_p_minus_onehot():
     logits, y = mg.tensor(points(6).reshape(4, 3), requires_grad=True), np.array([0, 2, 1, 2])
     (g,) = mg.grad(mg.cross_entropy(logits, y).sum(), logits)
-    np.testing.assert_allclose(g.data, mg.softmax(logits, dim=1).data - np.eye(3)[y], atol=1e-12)  # (2.14)
+    np.testing.assert_allclose(g.data, mg.softmax(logits, dim=1).data - np.eye(3)[y], atol=1e-12)  # (2.10)
 
 
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid", "none"])
