@@ -44,7 +44,12 @@ class Lesson:
 
 LESSONS = (
     Lesson("01", "Probability and likelihood", "what a generative model is; maximum likelihood"),
-    Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
+    Lesson(
+        "02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd",
+        notebook="02_a_neuron_a_graph_a_gradient.ipynb",
+        modules=("models/mlp.py", "viz/graph.py"),
+        recipes=("mlp-moons",),
+    ),  # fmt: skip
     Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
     Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),
     Lesson(

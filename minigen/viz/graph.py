@@ -13,6 +13,7 @@ from matplotlib.patheffects import withStroke
 
 from minigen.errors import GraphError
 from minigen.viz.layers import places
+from minigen.viz.lines import spread
 from minigen.viz.pictures import colour, figure, readable, save, style
 from minigen.viz.trace import count, named_tensors, trace
 
@@ -52,7 +53,7 @@ def draw_graph(tensor, title="", path=None, *, names=None, grads=False, most=MOS
     texts = [_texts(item, items, grads) for item in items]
     handed = [[_number(g) if g is not None and g.shape == () else "" for g in item.passed] for item in items]
     parents, numbers = [item.parents for item in items], any(any(some) for some in handed)
-    layout = _Layout(parents, texts, (0.75 if numbers else 0.4), down=False)
+    layout = _Layout(parents, texts, (0.85 if numbers else 0.4), down=False)
     if layout.width > WIDEST:
         layout = _Layout(parents, texts, (0.45 if numbers else 0.3), down=True)
     scale = min(1.0, LARGEST / max(layout.width, layout.height))
@@ -60,11 +61,10 @@ def draw_graph(tensor, title="", path=None, *, names=None, grads=False, most=MOS
     axes.set_axis_off()
     axes.set(xlim=(0, layout.width), ylim=(0, layout.height), aspect="equal")
     with style():
-        for child, item in enumerate(items):
-            for index, points in enumerate(layout.paths[child]):
-                text = handed[child][index] if index < len(handed[child]) else ""
-                constant = items[item.parents[index]].kind == "constant"
-                _draw_edge(axes, points, text, scale, layout.down, constant)
+        for item, paths, numbers in zip(items, layout.paths, handed, strict=True):
+            for points, parent in zip(paths, item.parents, strict=True):
+                _draw_edge(axes, points, scale, layout.down, constant=items[parent].kind == "constant")
+            _write_numbers(axes, paths, numbers, scale, layout.down)
         for item, lines, box in zip(items, texts, layout.boxes, strict=True):
             _draw_box(axes, item, lines, box, scale, last=item is items[-1], turn=grads and item.turn)
     return picture if path is None else save(picture, path)
@@ -164,8 +164,8 @@ class _Layout:
 # -- ink --------------------------------------------------------------------------------------------------------------
 
 
-def _draw_edge(axes, points, text, scale, down, constant):
-    """A smooth line with an arrow's head at its end, and the gradient that passes on it."""
+def _draw_edge(axes, points, scale, down, constant):
+    """A smooth line that leaves and arrives level, with an arrow's head at its end."""
     points = np.array(points)
     flat = np.array([0, 1]) if down else np.array([1, 0])
     vertices, codes = [points[0]], [Path.MOVETO]
@@ -177,8 +177,18 @@ def _draw_edge(axes, points, text, scale, down, constant):
     axes.add_patch(PathPatch(Path(vertices, codes), fill=False, edgecolor=tint, linewidth=1.4 * scale))
     back, side = np.array([[0, 0.09], [0.045, 0]]) if down else np.array([[-0.09, 0], [0, 0.045]])
     axes.add_patch(PathPatch(Path([end, end + back + side, end + back - side, end]), facecolor=tint, edgecolor="none"))
-    if text:
-        x, y = start + (end - start) * np.where(flat, 0.59, 0.65)  # on the curve, nearer the child: edges part there
+
+
+def _write_numbers(axes, paths, numbers, scale, down):
+    """What passes along the edges into one box, each on its edge, moved apart where two would overlap."""
+    written = [(np.array(path[-2:]), text) for path, text in zip(paths, numbers, strict=False) if text]
+    if not written:
+        return
+    # On the curve, nearer the child, where edges from one parent have parted.
+    at = np.array([start + (end - start) * ((0.65, 0.59) if down else (0.55, 0.58)) for (start, end), _ in written])
+    across = 0 if down else 1
+    at[:, across] = spread(at[:, across], (max(len(text) for _, text in written) + 2) * 0.075 if down else 0.15)
+    for (x, y), (_, text) in zip(at, written, strict=True):
         axes.text(x, y, f"{'▴' if down else '◂'} {text}", ha="center", va="center", fontsize=8.5 * scale,
                   color=readable(colour("discriminator")), zorder=3.5,
                   path_effects=[withStroke(linewidth=4 * scale, foreground="white")])
