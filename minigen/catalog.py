@@ -43,7 +43,11 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson("01", "Probability and likelihood", "what a generative model is; maximum likelihood"),
+    Lesson(
+        "01", "Probability and likelihood", "what a generative model is; maximum likelihood",
+        modules=("models/ngram.py", "data/grammar.py", "data/stories.py", "data/characters.py", "data/pytext.py"),
+        recipes=("ngram-shakespeare", "ngram-stories"),
+    ),  # fmt: skip
     Lesson(
         "02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd",
         notebook="02_a_neuron_a_graph_a_gradient.ipynb",
@@ -51,7 +55,11 @@ LESSONS = (
         recipes=("mlp-moons",),
     ),  # fmt: skip
     Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
-    Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),
+    Lesson(
+        "04", "Latent variables and EM", "mixtures, expectation-maximisation",
+        modules=("models/gmm.py", "models/hmm.py", "models/ppca.py"),
+        recipes=("gmm-ring",),
+    ),  # fmt: skip
     Lesson(
         "05", "Variational autoencoders", "encoder, decoder, ELBO, reparameterisation, interpolation, blur",
         notebook="05_variational_autoencoders.ipynb",
