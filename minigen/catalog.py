@@ -48,7 +48,12 @@ LESSONS = (
         modules=("models/ngram.py", "data/grammar.py", "data/stories.py", "data/characters.py", "data/pytext.py"),
         recipes=("ngram-shakespeare", "ngram-stories"),
     ),  # fmt: skip
-    Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
+    Lesson(
+        "02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd",
+        notebook="02_a_neuron_a_graph_a_gradient.ipynb",
+        modules=("models/mlp.py", "viz/graph.py"),
+        recipes=("mlp-moons",),
+    ),  # fmt: skip
     Lesson(
         "03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution",
         notebook="03_learning_by_gradient_descent.ipynb",

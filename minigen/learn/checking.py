@@ -276,7 +276,7 @@ def _describe(item, case):
     names = item.signature.partition("(")[2].rstrip(")").split(", ")
     return ", ".join(
         f"{name} {value.shape}" if isinstance(value, np.ndarray) else
-        name if isinstance(value, np.random.Generator) else f"{name} = {value!r}"
+        name if isinstance(value, np.random.Generator) else f"{name} = {getattr(value, '__name__', repr(value))}"
         for name, value in zip(names, case, strict=True)
     )  # fmt: skip
 

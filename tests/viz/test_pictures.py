@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from minigen import viz
-from minigen.errors import ShapeError
+from minigen.viz.pictures import _luminance
 
 NAMES = ("data", "discriminator", "model", "decoder", "encoder", "muted")
 
@@ -43,50 +43,7 @@ def test_colours_can_be_told_apart_in_grey():
 
 def test_labels_stay_readable_on_white():
     for name in viz.PALETTE:
-        assert 1.05 / (viz._luminance(np.array(viz.readable(viz.PALETTE[name]))) + 0.05) >= 3
-
-
-@pytest.mark.parametrize("shape", [(6, 4, 4), (6, 1, 4, 4), (6, 16)])
-def test_images_come_in_three_forms(shape):
-    pixels = np.arange(6 * 16.0)
-    assert np.array_equal(viz.as_images(pixels.reshape(shape)), pixels.reshape(6, 4, 4))
-
-
-@pytest.mark.parametrize("shape", [(4,), (6, 15), (6, 3, 4, 4), (0, 0)])
-def test_other_shapes_are_refused(shape):
-    with pytest.raises(ShapeError, match="image_grid"):
-        viz.mosaic(np.zeros(shape), 2)
-
-
-def test_a_mosaic_puts_images_row_by_row_with_gaps():
-    images = np.arange(3)[:, None, None] * np.ones((3, 2, 2))
-    canvas = viz.mosaic(images, 2)
-    expected = np.full((5, 5), np.nan)
-    expected[:2, :2], expected[:2, 3:], expected[3:, :2] = 0.0, 0.5, 1.0
-    assert np.array_equal(canvas, expected, equal_nan=True)
-
-
-def test_all_images_share_one_scale():
-    images = np.stack([np.full((2, 2), 1.0), np.full((2, 2), 3.0)])
-    assert viz.mosaic(images, 2, scale=(0, 4))[0, [0, 3]].tolist() == [0.25, 0.75]
-    assert viz.mosaic(images, 2)[0, [0, 3]].tolist() == [0.0, 1.0]
-
-
-def test_images_that_are_all_alike_do_not_divide_by_zero():
-    assert np.isfinite(viz.mosaic(np.full((1, 2, 2), 5.0), 1)).all()
-
-
-def test_no_images_are_refused():
-    with pytest.raises(ShapeError, match="0 images"):
-        viz.mosaic(np.zeros((0, 2, 2)), 2)
-
-
-def test_a_grid_is_saved_as_a_png_that_reads_on_a_phone(tmp_path):
-    viz.image_grid(np.random.default_rng(0).random((64, 64)), 16, "First 64, not picked", tmp_path / "deep" / "x.png")
-    content = (tmp_path / "deep" / "x.png").read_bytes()
-    assert content[:8] == b"\x89PNG\r\n\x1a\n"
-    assert 700 <= int.from_bytes(content[16:20], "big") <= 1200  # pixels across
-    assert len(content) < 200_000
+        assert 1.05 / (_luminance(np.array(viz.readable(viz.PALETTE[name]))) + 0.05) >= 3
 
 
 def test_a_picture_shows_itself_in_a_notebook():
@@ -99,27 +56,6 @@ def test_a_long_title_stays_inside_the_figure():
     picture.draw_without_rendering()
     box = picture._suptitle.get_window_extent()
     assert box.x1 <= picture.bbox.width and "\n" in picture._suptitle.get_text()
-
-
-def test_curves_are_labelled_at_their_ends_and_labels_do_not_overlap():
-    x = np.arange(10)
-    picture = viz.curves({"one": x, "two": x + 0.01, "three": (x, x * 0.5)}, "Finding", xlabel="step", ylabel="nats")
-    picture.draw_without_rendering()
-    (axes,) = picture.axes
-    boxes = sorted((text.get_window_extent() for text in axes.texts), key=lambda box: box.y0)
-    assert [text.get_text() for text in axes.texts] == ["one", "two", "three"]
-    assert all(low.y1 <= high.y0 + 1 for low, high in itertools.pairwise(boxes))
-    assert axes.get_xlabel() == "step" and axes.get_ylabel() == "nats"
-
-
-@pytest.mark.parametrize("heights", [[0.5, 0.5, 0.5], [0.1, 0.9], [0.9, 0.1, 0.12, 0.11], [0.3]])
-def test_spreading_keeps_the_order_and_the_distance_and_moves_little(heights):
-    moved = viz.spread(np.array(heights), 0.1)
-    order = np.argsort(heights, kind="stable")
-    assert np.all(np.diff(moved[order]) >= 0.1 - 1e-12)
-    assert abs(moved.mean() - np.mean(heights)) < 0.05 * len(heights)
-    far = viz.spread(np.array([0.0, 1.0]), 0.1)
-    assert far.tolist() == [0.0, 1.0]
 
 
 def test_the_style_does_not_leak_into_matplotlib():
@@ -139,3 +75,9 @@ def test_pyplot_is_never_imported():
     code = ("import sys; from minigen import viz; viz.curves({'a': [1, 2]}, 't', xlabel='x', ylabel='y')._repr_png_(); "
             "sys.exit('matplotlib.pyplot' in sys.modules)")
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_blend_runs_evenly_through_its_colours():
+    white, black = (1.0, 1.0, 1.0), (0.0, 0.0, 0.0)
+    assert viz.blend(["white", "black"], 3) == [white, (0.5, 0.5, 0.5), black]
+    assert viz.blend(["model", "white"], 2) == [to_rgb(viz.PALETTE["model"]), white]

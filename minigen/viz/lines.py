@@ -1,0 +1,84 @@
+"""Lines with their names at their ends, and labels that do not overlap."""
+
+import numpy as np
+
+from minigen.viz.pictures import CYCLE, colour, figure, readable, save, style
+
+
+def curves(series, title, *, xlabel, ylabel, colours=None, path=None, axes=None, styles=None, **settings):
+    """Lines with their names at their right ends instead of a legend.
+
+    series:    a dict from name to y, or to (x, y).
+    colours:   a dict from name to colour (a name of the palette or any other); the default goes through the palette.
+    styles:    a dict from name to a matplotlib line style, such as "--".
+    settings:  set on the axes, such as yscale="log".
+    """
+    if axes is None:
+        picture, axes = figure(title)
+    else:
+        picture = axes.figure
+        axes.set_title(title, loc="left")
+    for index, (name, values) in enumerate(series.items()):
+        x, y = values if isinstance(values, tuple) else (np.arange(len(values)), values)
+        tint = colour((colours or {}).get(name, CYCLE[index % len(CYCLE)]))
+        axes.plot(x, y, color=tint, label=name, linestyle=(styles or {}).get(name, "-"))
+    axes.set(xlabel=xlabel, ylabel=ylabel, **settings)
+    label_lines(axes)
+    return picture if path is None else save(picture, path)
+
+
+def label_lines(axes, *, gap=1.25):
+    """Write each line's label at its right end in its colour, moved apart where two would overlap.
+
+    gap:   the least distance of two labels, in lines of text.
+    """
+    with style():
+        lines = [line for line in axes.get_lines() if not line.get_label().startswith("_") and len(line.get_xdata())]
+        if not lines:
+            return []
+        to_axes = axes.transAxes.inverted()
+        ends = []
+        for line in lines:
+            x, y = np.asarray(line.get_xdata(), float)[-1], _last_finite(line.get_ydata())
+            ends.append(to_axes.transform(axes.transData.transform((x, y))))
+        ends = np.clip(np.array(ends), 0, 1)
+        text_height = 10 * gap / 72 / (axes.get_position().height * axes.figure.get_size_inches()[1])
+        heights = spread(ends[:, 1], text_height)
+        return [
+            axes.annotate(line.get_label(), (1.02, height), xycoords="axes fraction", va="center", fontsize=10,
+                          color=readable(line.get_color()))
+            for line, height in zip(lines, heights, strict=True)
+        ]  # fmt: skip
+
+
+def label(axes, x, y, text, *, of="data", dx=6, dy=0, **settings):
+    """Write a text beside a point, in the colour of the thing it names (`of`: "data", "model", …)."""
+    align = "left" if dx > 0 else "right" if dx < 0 else "center"
+    settings = {"ha": align, "va": "center", "fontsize": 10, "color": readable(colour(of))} | settings
+    return axes.annotate(text, (x, y), xytext=(dx, dy), textcoords="offset points", **settings)
+
+
+def _last_finite(values):
+    values = np.asarray(values, float)
+    finite = values[np.isfinite(values)]
+    return finite[-1] if finite.size else 0.5
+
+
+def spread(heights, least):
+    """Move numbers as little as possible, in order, until neighbours are `least` apart.
+
+    Shapes:   heights (n,) → (n,), in the order given
+    """
+    order = np.argsort(heights, kind="stable")
+    # With slots subtracted, "least apart" becomes "non-decreasing": an isotonic regression, by pooling neighbours.
+    pools = []
+    for rank, index in enumerate(order):
+        pools.append([heights[index] - rank * least, 1])
+        while len(pools) > 1 and pools[-2][0] > pools[-1][0]:
+            value, weight = pools.pop()
+            total = pools[-1][1] + weight
+            pools[-1] = [(pools[-1][0] * pools[-1][1] + value * weight) / total, total]
+    flat = np.concatenate([np.full(weight, value) for value, weight in pools])
+    moved = np.empty(len(order))
+    moved[order] = flat + least * np.arange(len(order))
+    return moved
