@@ -223,7 +223,8 @@ def _differs(item, answer, wanted):
 
 
 def _close(item, answer, want):
-    return np.all((np.abs(answer - want) <= item.tolerance * np.maximum(1, np.abs(want))) | (answer == want))
+    near = np.abs(answer - want) <= item.tolerance * np.maximum(1, np.abs(want))
+    return np.all((near & np.isfinite(want)) | (answer == want))  # nothing but ∞ itself is near ∞
 
 
 def _explain(item, call, wrong):

@@ -1,0 +1,66 @@
+"""The first models of lesson 01, each a function of a few lines: what its exercises compare with."""
+
+import numpy as np
+from scipy.stats import norm
+
+from minigen.metrics.likelihood import bits_per_dim
+
+
+def gaussian_fit(x):
+    """The maximum-likelihood Gaussian of every column, by SciPy: (mean, deviation).
+
+    Equation: (1.8)
+    Shapes:   x (n, D) → (D,), (D,)
+    """
+    fits = np.array([norm.fit(column) for column in x.T])  # (D, 2)
+    return fits[:, 0], fits[:, 1]
+
+
+def bits_of_pictures(nats, shape):
+    """Bits per dimension of pictures of a shape.   Equation: (1.17)   Shapes: nats (B,) → (B,)"""
+    return bits_per_dim(nats, int(np.prod(shape)))
+
+
+def witten_bell(counts, shorter):
+    """P(·|h) from what followed the context h, and P(·|h′) of the context without its oldest character.
+
+    Equation: (1.21); a context that was never seen has no say
+    Shapes:   counts c(hw) (V,), shorter P(w|h′) (V,) → (V,)
+    """
+    total, types = counts.sum(), np.count_nonzero(counts)  # c(h), T(h)
+    return (counts + types * shorter) / (total + types) if total else shorter
+
+
+class Babble:
+    """What follows a text over three symbols, looking at the last one only; called like an n-gram's prediction."""
+
+    _after = np.array([[0.1, 0.3, 0.6], [0.5, 0.4, 0.1], [0.25, 0.05, 0.7]])
+    _first = np.array([0.2, 0.5, 0.3])
+
+    def __call__(self, text):
+        return (self._after[text[-1]] if len(text) else self._first).copy()
+
+    def __repr__(self):
+        return "a table for 3 symbols"
+
+
+BABBLE = Babble()
+
+
+def sample_text(predict, n, temperature, rng):
+    """n symbols, each drawn from P^(1/temperature), made to sum to 1, given those before it.
+
+    Equation: (1.25)
+    Shapes:   predict takes the list of numbers so far and gives (V,) probabilities; → a list of n numbers
+    """
+    return written(predict, n, rng, lambda p: p ** (1 / temperature))
+
+
+def written(predict, n, rng, sharpen, context=lambda text: text):
+    """The loop of `sample_text` with its two choices open: how p is changed, and which part of the text is asked."""
+    text = []
+    for _ in range(n):
+        p = sharpen(predict(context(text)))
+        p = p / p.sum()
+        text.append(int(rng.choice(len(p), p=p)))
+    return text
