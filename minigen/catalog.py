@@ -43,7 +43,12 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson("01", "Probability and likelihood", "what a generative model is; maximum likelihood"),
+    Lesson(
+        "01", "Probability and likelihood", "what a generative model is; maximum likelihood; a machine that writes",
+        notebook="01_probability_and_likelihood.ipynb",
+        modules=("models/ngram.py", "data/stories.py", "metrics/likelihood.py"),
+        recipes=("ngram-stories", "ngram-shakespeare"),
+    ),  # fmt: skip
     Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
     Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
     Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),

@@ -1,6 +1,8 @@
 """The first models of lesson 01, each a function of a few lines: what its exercises compare with."""
 
 import numpy as np
+from scipy.optimize import minimize
+from scipy.special import expit
 from scipy.stats import norm
 
 from minigen.metrics.likelihood import bits_per_dim
@@ -64,3 +66,34 @@ def written(predict, n, rng, sharpen, context=lambda text: text):
         p = p / p.sum()
         text.append(int(rng.choice(len(p), p=p)))
     return text
+
+
+# -- two ways to a boundary -------------------------------------------------------------------------------------------
+
+
+def round_clouds(x, y):
+    """The generative way: a round Gaussian for each label, by counting and averaging; then Bayes.
+
+    Equation: (1.8) and (1.15) for the fit, (1.19) for w and b of p(1|x) = sigmoid(w·x + b)
+    Shapes:   x (n, 2), y (n,) of 0 and 1 → w (2,), b
+    """
+    mu = np.stack([x[y == 0].mean(axis=0), x[y == 1].mean(axis=0)])  # (2, 2): a mean for each label
+    variance, pi = ((x - mu[y]) ** 2).mean(), y.mean()
+    w = (mu[1] - mu[0]) / variance
+    return w, ((mu[0] ** 2).sum() - (mu[1] ** 2).sum()) / (2 * variance) + np.log(pi / (1 - pi))
+
+
+def logistic_regression(x, y):
+    """The discriminative way: the w and b with the smallest Σ −log p(y|x), found by a numerical minimiser.
+
+    Equation: −log p(y|x) = log(1 + e^(∓t)), t = w·x + b, with − for label 1; its derivative to t is sigmoid(t) − y
+    Shapes:   x (n, 2), y (n,) of 0 and 1 → w (2,), b
+    """
+
+    def loss(theta):
+        t = x @ theta[:2] + theta[2]  # (n,)
+        slope = expit(t) - y
+        return np.logaddexp(0, np.where(y == 1, -t, t)).sum(), np.append(slope @ x, slope.sum())
+
+    theta = minimize(loss, np.zeros(3), jac=True).x
+    return theta[:2], theta[2]

@@ -6,6 +6,7 @@ from scipy.special import logsumexp, softmax
 from minigen.learn.exercise import Exercise, Mistake
 from minigen.learn.first_models import BABBLE, bits_of_pictures, gaussian_fit, sample_text, witten_bell, written
 from minigen.learn.observers import sampled_text
+from minigen.learn.reading import better_reader, copying_reader
 from minigen.metrics.likelihood import bits_per_dim
 
 # -- 01.1 the best Gaussian -------------------------------------------------------------------------------------------
@@ -272,4 +273,22 @@ SAMPLING = Exercise(
     afterword="GPT writes with this same loop (lesson 07); only predict is better.",
 )  # fmt: skip
 
-EXERCISES = [GAUSSIAN, BITS, LOGSUMEXP, WITTEN_BELL, SAMPLING]
+# -- 01.6 open --------------------------------------------------------------------------------------------------------
+
+OPEN = Exercise(
+    id="01.6",
+    title="Open: a better reader",
+    signature="my_reader(train, alphabet)",
+    judge=better_reader,
+    solution=(copying_reader,),
+    hints=(
+        "Begin with an n-gram: Characters(alphabet), NGram(7, V).fit, and predict by its probabilities. Then ask: what "
+        "does it forget within one story?",
+        "Names return. Look for the last few characters of the text at an earlier place of the same story (after the "
+        "last \"\\n\"): what followed there will often follow again.",
+        "Mix: 0.8 times the n-gram's probabilities, plus 0.2 for the character that followed the longest earlier match "
+        "(of 5 characters or more). Without a match, the n-gram alone.",
+    ),
+)
+
+EXERCISES = [GAUSSIAN, BITS, LOGSUMEXP, WITTEN_BELL, SAMPLING, OPEN]

@@ -6,6 +6,9 @@ import random
 import numpy as np
 from scipy import stats
 
+from minigen.data.characters import Characters
+from minigen.models.ngram import NGram
+
 # -- 01.1 -------------------------------------------------------------------------------------------------------------
 
 
@@ -325,6 +328,52 @@ def one_symbol(predict, n, temperature, rng):
     return rng.choice(len(p), p=p / p.sum())
 
 
+# -- 01.6 -------------------------------------------------------------------------------------------------------------
+
+
+def uniform(train, alphabet):
+    return lambda text: np.full(len(alphabet), 1 / len(alphabet))
+
+
+def order_two(train, alphabet):
+    return _ngram(train, alphabet, 2)
+
+
+def the_lessons_own(train, alphabet):
+    return _ngram(train, alphabet, 7)
+
+
+def _ngram(train, alphabet, order):
+    coder = Characters(alphabet)
+    model = NGram(order, len(coder)).fit(coder.encode(train))
+    return lambda text: model.probabilities(coder.encode(text[-order:]))
+
+
+def relative_frequencies(train, alphabet):
+    def predict(text):
+        h = text[-2:]
+        counts = np.array([train.count(h + w) for w in alphabet])
+        return counts / counts.sum() if counts.sum() else np.full(len(alphabet), 1 / len(alphabet))
+
+    return predict
+
+
+def does_not_sum_to_one(train, alphabet):
+    return lambda text: np.array([train.count(w) for w in alphabet])
+
+
+def only_the_probability_of_one(train, alphabet):
+    return lambda text: 0.5
+
+
+def a_dict(train, alphabet):
+    return lambda text: {w: 1 / len(alphabet) for w in alphabet}
+
+
+def a_model(train, alphabet):
+    return NGram(7, len(alphabet))
+
+
 WRONG = {
     "01.1": [
         (statistics_book, "divided by n − 1"),
@@ -391,5 +440,15 @@ WRONG = {
         (not_normalised, "It stopped with ValueError"),
         (one_too_many, "wanted 4000"),
         (one_symbol, "wanted a list of 4000 symbols"),
+    ],
+    "01.6": [
+        (uniform, "A uniform guess is as good"),
+        (order_two, "has 0.590: begin with it"),
+        (the_lessons_own, "names and things of a story return"),
+        (relative_frequencies, "probability 0 after"),
+        (does_not_sum_to_one, "wanted: sum 1"),
+        (only_the_probability_of_one, "a probability for each character"),
+        (a_dict, "predict returned dict"),
+        (a_model, "wanted a function"),
     ],
 }
