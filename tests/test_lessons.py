@@ -14,8 +14,8 @@ from minigen import learn  # noqa: E402  (after the skip)
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSONS = sorted((ROOT / "lessons").glob("[0-9A][0-9]_*.ipynb"))  # A: an appendix
-# Seconds for all cells on two cores. 01: 10 for the lesson, the rest for starting the kernel and, on a fresh machine, for
-# compiling logsumexp (2 s) and filling the caches of fonts and bytecode.
+# Seconds for all cells on two cores. 01: 10 for the lesson, the rest for starting the kernel and, on a fresh machine,
+# for compiling logsumexp (2 s) and filling the caches of fonts and bytecode.
 BUDGET = {"01": 20, "05": 180, "A1": 240}
 ORDINARY = {"01", "05"}  # short enough for the ordinary test run; the others run with --slow
 

@@ -62,9 +62,8 @@ def written(predict, n, rng, sharpen, context=lambda text: text):
     """The loop of `sample_text` with its two choices open: how p is changed, and which part of the text is asked."""
     text = []
     for _ in range(n):
-        p = sharpen(predict(context(text)))
-        p = p / p.sum()
-        text.append(int(rng.choice(len(p), p=p)))
+        ends = np.cumsum(sharpen(predict(context(text))))  # a uniform number falls into one of V intervals
+        text.append(int(np.searchsorted(ends, rng.random() * ends[-1], side="right")))
     return text
 
 

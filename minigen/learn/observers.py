@@ -74,5 +74,5 @@ def sampled_text(function, predict, n, temperature, rng):
         "same generator, same text (1 yes, 0 no)": float(np.array_equal(text, repeated)),
         "a new text in a second call (1 yes, 0 no)": float(not np.array_equal(text, again)),
         "share of each symbol": pairs.sum(1) / (n - 1),
-        "share of each symbol after each symbol": pairs / np.maximum(pairs.sum(1, keepdims=True), 1),
+        "share of each pair of neighbours": pairs / (n - 1),
     }

@@ -239,7 +239,7 @@ SAMPLING = Exercise(
     title="Writing, with a temperature",
     signature="my_sample(predict, n, temperature, rng)",
     reference=sample_text,
-    cases=lambda rng: [(BABBLE, 4000, temperature, np.random.default_rng(seed))
+    cases=lambda rng: [(BABBLE, 3000, temperature, np.random.default_rng(seed))
                        for seed, temperature in ((1, 1.0), (2, 0.5), (3, 2.0))],
     observe=sampled_text,
     tolerance=0.06,

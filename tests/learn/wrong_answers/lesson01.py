@@ -438,8 +438,8 @@ WRONG = {
         (its_own_randomness, "does not come from the rng given"),
         (a_fixed_seed, "a new generator with a fixed seed"),
         (not_normalised, "It stopped with ValueError"),
-        (one_too_many, "wanted 4000"),
-        (one_symbol, "wanted a list of 4000 symbols"),
+        (one_too_many, "wanted 3000"),
+        (one_symbol, "wanted a list of 3000 symbols"),
     ],
     "01.6": [
         (uniform, "A uniform guess is as good"),
