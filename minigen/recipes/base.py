@@ -170,26 +170,30 @@ def loss_picture(folder):
     return path
 
 
+LINE = 1.4  # from one line of text to the next, in sizes of its letters
+
+
 def draw_text(axes, texts, *, size=8, title=None):
     """Write texts on matplotlib axes, one below the other, wrapped to their width: as many as there is room for.
 
     size:     of the letters, in points.
     Returns:  how many lines it came to.
     """
-    width, height = axes.bbox.width / axes.figure.dpi * 72, axes.bbox.height / axes.figure.dpi * 72  # points
-    lines = text_lines(texts, width, size)
-    room = max(1, int(height / (1.3 * size)))
     axes.set_axis_off()
-    axes.text(0, 1, "\n".join(lines[:room]), size=size, va="top", ha="left", linespacing=1.3, parse_math=False,
-              transform=axes.transAxes, clip_on=True)
     if title:
         axes.set_title(title, loc="left")
+    axes.figure.draw_without_rendering()  # lays the figure out: now the axes have the size that they will have
+    width, height = (length / axes.figure.dpi * 72 for length in (axes.bbox.width, axes.bbox.height))  # in points
+    lines = text_lines(texts, width, size)
+    room = max(1, int(height / (LINE * size)))
+    axes.text(0, 1, "\n".join(lines[:room]), size=size, va="top", ha="left", linespacing=LINE, parse_math=False,
+              transform=axes.transAxes, clip_on=True)
     return len(lines)
 
 
 def text_lines(texts, width, size):
     """Texts as lines that fit into a width in points; an empty line between two texts."""
-    characters = max(20, int(width / (0.5 * size)))  # a letter is half as wide as the size says, on average
+    characters = max(20, int(width / (0.54 * size)))  # a letter is about half as wide as the size says
     lines = []
     for text in texts:
         lines += [""] * bool(lines)

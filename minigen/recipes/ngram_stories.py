@@ -89,8 +89,9 @@ class Experiment(base.Experiment):
         from minigen import viz
 
         texts, size = self.sample(n, rng), 9
-        height = len(base.text_lines(texts, 0.9 * viz.WIDTH * 72, size)) * 1.35 * size / 72
-        picture, axes = viz.figure(f"The first {n} samples, not picked", height=height + 0.9)
+        lines = 1 + len(base.text_lines(texts, 72 * viz.WIDTH, size))
+        height = lines * base.LINE * size / 72 + 0.5
+        picture, axes = viz.figure(f"The first {n} samples, not picked", height=height)
         base.draw_text(axes, texts, size=size)
         viz.save(picture, path)
         return Path(path)
@@ -107,13 +108,18 @@ class Experiment(base.Experiment):
         curves = read_metrics(folder)
         series = {name: tuple(np.array(column, float) for column in zip(*curves[name], strict=True))
                   for name in ("training", "validation")}
-        orders = series["training"][0]
         name, value = self.reference()
+        orders, highest = series["training"][0], series["validation"][1].max()
         series[name] = (orders, np.full(len(orders), value))
+        least = min(values.min() for _, values in series.values())
+        picture = viz.curves(
+            series, self.finding(), xlabel="order (characters of context, plus one)", ylabel="nats per character",
+            colours={"training": "muted", "validation": "model", name: "data"}, styles={name: "--"},
+            yscale="log", ylim=(0.8 * least, 1.2 * highest), **_ticks(least, highest),
+        )  # fmt: skip
+        picture.axes[0].minorticks_off()
         path = Path(folder) / "orders.png"
-        viz.curves(series, self.finding(), xlabel="order (characters of context, plus one)", path=path,
-                   ylabel="nats per character", colours={"training": "muted", "validation": "model", name: "data"},
-                   styles={name: "--"})
+        viz.save(picture, path)
         return path
 
     def reference(self):
@@ -122,7 +128,13 @@ class Experiment(base.Experiment):
 
     def finding(self):
         """The title of the picture."""
-        return (f"Longer contexts help up to order {self.best_order()}; what was said long before stays out of reach")
+        return f"Longer contexts help up to order {self.best_order()}; what was said long before stays out of reach"
+
+
+def _ticks(low, high):
+    """Plain numbers on a logarithmic axis."""
+    ticks = [tick for tick in (0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 1, 1.5, 2, 3, 4) if 0.8 * low < tick < 1.2 * high]
+    return {"yticks": ticks, "yticklabels": [f"{tick:g}" for tick in ticks]}
 
 
 RECIPE = base.Recipe(
