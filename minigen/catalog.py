@@ -44,16 +44,11 @@ class Lesson:
 
 LESSONS = (
     Lesson(
-<<<<<<< HEAD
         "01", "Probability and likelihood", "what a generative model is; maximum likelihood; a machine that writes",
         notebook="01_probability_and_likelihood.ipynb",
-        modules=("models/ngram.py", "data/stories.py", "metrics/likelihood.py"),
-        recipes=("ngram-stories", "ngram-shakespeare"),
-=======
-        "01", "Probability and likelihood", "what a generative model is; maximum likelihood",
-        modules=("models/ngram.py", "data/grammar.py", "data/stories.py", "data/characters.py", "data/pytext.py"),
+        modules=("models/ngram.py", "data/grammar.py", "data/stories.py", "data/characters.py", "data/pytext.py",
+                 "metrics/likelihood.py"),
         recipes=("ngram-shakespeare", "ngram-stories"),
->>>>>>> d01
     ),  # fmt: skip
     Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
     Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
