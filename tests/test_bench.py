@@ -252,7 +252,8 @@ def test_a_broken_kernel_does_not_cost_the_other_figures(tmp_path, monkeypatch):
 
 # -- the report -------------------------------------------------------------------------------------------------------
 
-STEP_KEYS = {"name", "ms", "torch_ms", "ratio_eager", "ratio_best", "roofline_share", "peak_mb", "torch_peak_mb"}
+STEP_KEYS = {"name", "ms", "torch_ms", "ratio_eager", "ratio_best", "roofline_share", "peak_mb", "torch_peak_mb",
+             "arrays_mb", "torch_arrays_mb"}  # fmt: skip
 
 
 def test_a_measured_step_has_all_figures(tmp_path, monkeypatch):
@@ -288,7 +289,7 @@ def made_up():
     engines = {"minigen": 6.0, "torch": 12.0, "torch-tuned": 9.0, "torch-compiled": 8.0, "jax": 24.0}
     rows = [
         {"name": name, "title": sizes.TITLES[name], **steps.ratios(engines), "ms": 6.0, "roofline_share": 0.41,
-         "peak_mb": 150.0, "torch_peak_mb": 320.0,
+         "peak_mb": 150.0, "torch_peak_mb": 320.0, "arrays_mb": 26.04, "torch_arrays_mb": 27.0,
          "engines": {e: {"ms": ms, "low": ms * 0.9, "high": ms * 1.1} for e, ms in engines.items()}}
         for name in sizes.SIZES
     ]  # fmt: skip
@@ -305,9 +306,12 @@ def test_the_table_says_times_ratios_memory_machine_and_versions():
     text = publish.table(made_up())
     row = next(line for line in text.splitlines() if line.startswith("| DCGAN"))
     assert "**6.0 ms** (5.4 … 6.6)" in row and "12.0 ms (×0.50)" in row and "8.0 ms (×0.75)" in row
-    assert "24.0 ms (×0.25) | – | 41% | 150 MB, 320 MB" in row
+    assert "24.0 ms (×0.25) | – | 41% | 150 (26.0) : 320 (27.0)" in row
     assert "Of 6 single kernels (three sizes each), 3 are at least as fast" in text
-    assert "`gemm_large` ×1.30, `exp_large` ×1.30." in text
+    assert "`gemm_large` ×1.30, `exp_large` ×1.30." in text and "At the small size" not in text
+    result = made_up()
+    result["kernels"][0] |= {"ratio_best": 1.4, "ms": 0.123}
+    assert "`gemm_small` ×1.40" in publish.table(result) and "that is at most 0.12 ms" in publish.table(result)
     assert "2 cores of a processor; Python 3.11, NumPy 2.0." in text and "JAX None" not in text
 
 

@@ -204,6 +204,7 @@ def _walk(seeds, create_graph, wanted=None, release=False):
                 pending[parent] = contribution
             if release:
                 node.saved = None
+            saved = contribution = None  # from here on a gradient is held by `pending` alone, see `_deposit`
 
 
 def _summed_to(shape, contribution, node):
@@ -252,10 +253,17 @@ def _deposit(node, g):
     elif tensor._grad is None:
         # Rules may hand one array to several inputs (add does), and a gradient may be changed in place: so a copy,
         # unless nobody else holds the array (three references: in `_walk`, here, and the argument below).
-        ours = g.base is None and g.dtype == tensor._data.dtype and sys.getrefcount(g) <= 3
+        ours = sys.getrefcount(g) <= 3 and g.dtype == tensor._data.dtype and (g.base is None or _is_only_view(g))
         tensor._grad = constant(g if ours else np.array(g, dtype=tensor._data.dtype))
     else:
         tensor._grad = constant(np.asarray(tensor._grad._data + g, dtype=tensor._data.dtype))
+
+
+def _is_only_view(g):
+    """Does g show the whole of an array that nobody else holds? Images are such: (B, H, W, C) seen as (B, C, H, W)."""
+    base = g.base
+    whole = type(base) is np.ndarray and base.base is None and base.size == g.size
+    return whole and sys.getrefcount(base) <= 3  # in g, here, and the argument
 
 
 def _check_unchanged(node):

@@ -47,7 +47,7 @@ COMPILED = {
     "batchnorm": ("batch_moments", "batch_norm", "batch_norm_backward"),
     "optimizer": ("adam", "adamax", "sgd", "ema", "sum_of_squares"),
     "pooling": (
-        "average_pool", "average_pool_adjoint", "largest_positions", "pick", "put", "upsample", "upsample_adjoint",
+        "average_pool", "average_pool_adjoint", "largest", "pick", "put", "upsample", "upsample_adjoint",
     ),
     "indexing": ("take_rows", "add_rows"),
     "convolutions": ("convolution", "convolution_input_adjoint", "convolution_weight_adjoint"),

@@ -54,25 +54,25 @@ def _average_adjoint(g, kh, kw, sh, sw, ph, pw, x):
 
 
 @kernel
-def _largest(x, kh, kw, sh, sw, ph, pw, dh, dw, places):
+def _largest(x, kh, kw, sh, sw, ph, pw, dh, dw, y, places):
     images, h, w, channels = x.shape
     oh, ow = places.shape[1:3]
     for job in prange(images * oh):
         b, i = job // oh, job % oh
-        best = np.empty(channels, x.dtype)
         for j in range(ow):
-            place = places[b, i, j]
+            best, place = y[b, i, j], places[b, i, j]
             for c in range(channels):
+                best[c] = 0
                 place[c] = -1
             for u in range(i * sh - ph, i * sh - ph + kh * dh, dh):
                 for v in range(j * sw - pw, j * sw - pw + kw * dw, dw):
                     if 0 <= u < h and 0 <= v < w:
-                        pixel, here = x[b, u, v], u * w + v
+                        pixel, here = x[b, u, v], np.int32(u * w + v)
                         for c in range(channels):
                             # "not ≤" is also true of a NaN; a largest value that is NaN already stays.
-                            if place[c] < 0 or (best[c] == best[c] and not pixel[c] <= best[c]):
-                                best[c] = pixel[c]
-                                place[c] = here
+                            better = place[c] < 0 or (best[c] == best[c] and not pixel[c] <= best[c])
+                            best[c] = pixel[c] if better else best[c]
+                            place[c] = here if better else place[c]
 
 
 @kernel
@@ -158,26 +158,27 @@ def average_pool_adjoint(g, shape, kernel, stride, padding):
     return x
 
 
-def largest_positions(x, kernel, stride, padding, dilation):
-    """Where the largest value of each window is: i · W + j of its pixel (i, j), the first one among equals."""
+def largest(x, kernel, stride, padding, dilation):
+    """The largest value of each window, and where it is: i · W + j of its pixel (i, j), the first one among equals."""
     settings = zip(x.shape[2:], kernel, stride, padding, dilation, strict=True)
-    places, pixels = _new((*x.shape[:2], *(out_size(*setting) for setting in settings)), np.int64)
-    work = max(x.size, places.size * math.prod(kernel))
-    _largest(_image(x), *kernel, *stride, *padding, *dilation, pixels, work=work)
-    return places
+    shape = *x.shape[:2], *(out_size(*setting) for setting in settings)
+    (y, values), (places, indices) = _new(shape, x.dtype), _new(shape, np.int32)
+    work = max(x.size, y.size * math.prod(kernel))
+    _largest(_image(x), *kernel, *stride, *padding, *dilation, values, indices, work=work)
+    return y, places
 
 
 def pick(x, positions):
     """The pixels at `positions`, for each channel; 0 where a position is −1."""
     y, pixels = empty_image(positions.shape, x.dtype)
-    _pick(channels_last(x), channels_last(positions), pixels, work=2 * y.size)
+    _pick(channels_last(x), channels_last(positions.astype(np.int32, copy=False)), pixels, work=2 * y.size)
     return y
 
 
 def put(g, positions, shape):
     """The adjoint of pick: an image of `shape`, zero but for the numbers of g added at `positions`."""
     x, pixels = empty_image(shape, g.dtype)
-    _put(channels_last(g), channels_last(positions), pixels, work=2 * x.size)
+    _put(channels_last(g), channels_last(positions.astype(np.int32, copy=False)), pixels, work=2 * x.size)
     return x
 
 

@@ -9,6 +9,7 @@ another name, never overwritten, and you are told.
 """
 
 import contextlib
+import itertools
 import json
 import os
 import sys
@@ -144,18 +145,40 @@ def summary():
     return [(item, records.get(item.id)) for item in exercises()]
 
 
-def print_summary():
-    """A table of all exercises: done, tried or not begun, hints used."""
+def print_summary(lesson=None):
+    """A table of the exercises, lesson by lesson: done, tried or not begun, tries, hints; and which one comes next.
+
+    lesson:  "05" shows that lesson alone; the count above is still that of all.
+    """
+    from minigen import catalog
+
+    wanted = None if lesson is None else catalog.as_number(lesson)
     rows = summary()
-    done = sum(bool(entry and entry["done"]) for _, entry in rows)
-    lines, table = [], ["| | exercise | | tries | hints |", "|---|---|---|---|---|"]
-    for item, entry in rows:
-        entry = entry or {"attempts": 0, "hints": 0, "solution": False, "done": False}
-        sign = "✓" if entry["done"] else "…" if entry["attempts"] else " "
-        hints = f"{entry['hints']} of 3" + (", solution" if entry["solution"] else "")
-        lines.append(f"  {sign} {item.id}  {item.title:<48} {entry['attempts']:>3} tries   hints {hints}")
-        table.append(f"| {sign} | {item.id} | {item.title} | {entry['attempts']} | {hints} |")
+    done = sum(_is_done(entry) for _, entry in rows)
+    lines, table = [], ["| | exercise | | tries | help |", "|---|---|---|---|---|"]
+    for number, group in itertools.groupby(rows, key=lambda row: row[0].lesson):
+        group = list(group)
+        if wanted not in (None, number):
+            continue
+        score = f"{sum(_is_done(entry) for _, entry in group)} of {len(group)}"
+        title = catalog.lesson(number).title
+        lines.append(f"{number}  {title}: {score}")
+        table.append(f"| | **{number}** | **{title}** | | **{score}** |")
+        for item, entry in group:
+            entry = entry or {"attempts": 0, "hints": 0, "solution": False}
+            sign = "✓" if _is_done(entry) else "…" if entry["attempts"] else " "
+            tries = entry["attempts"] or ""
+            used = [f"{entry['hints']} of 3 hints"] * (entry["hints"] > 0) + ["solution"] * entry["solution"]
+            lines.append(f"  {sign} {item.id}  {item.title:<52} {tries:>3}   {', '.join(used)}".rstrip())
+            table.append(f"| {sign} | {item.id} | {item.title} | {tries} | {', '.join(used)} |")
     heading = f"{done} of {len(rows)} exercises done"
+    following = next((item for item, entry in rows if not _is_done(entry) and wanted in (None, item.lesson)), None)
+    if following is not None:
+        heading += f"; next: {following.id}, {following.title}"
     show(f"**{heading}**\n\n" + "\n".join(table), heading + "\n" + "\n".join(lines))
     if notebook_display() is None:  # the path of a learner's folder has no place in a notebook that gets shared
         say(f"(kept in {path()})")
+
+
+def _is_done(entry):
+    return bool(entry and entry.get("done"))

@@ -26,9 +26,9 @@ def average_pool_adjoint(g, shape, kernel, stride, padding):
 
 
 @primitive(x=lambda g, x_shape, positions: put(g, positions, x_shape))
-def pick(x, positions):
-    """The pixels at `positions`: an array (B, C, …) of i · W + j, for each channel."""
-    return kernels.pick(x, positions)
+def pick(x, positions, found=None):
+    """The pixels at `positions`: an array (B, C, …) of i · W + j, for each channel. `found`: if they are known."""
+    return kernels.pick(x, positions) if found is None else found
 
 
 @primitive(g=lambda gg, positions: pick(gg, positions))
@@ -60,13 +60,14 @@ def max_pool2d(x, kernel_size, stride=None, padding=0, dilation=1):
     Raises: ShapeError if no window fits, or if one holds nothing but padding.
     """
     kernel, stride, padding, dilation = _settings("max_pool2d", x, kernel_size, stride, padding, dilation)
-    positions = kernels.largest_positions(x._data if isinstance(x, Tensor) else x, kernel, stride, padding, dilation)
+    array = x._data if isinstance(x, Tensor) else x
+    found, positions = kernels.largest(array, kernel, stride, padding, dilation)
     if max(padding) and positions.min(initial=0) < 0:
         raise ShapeError(
             f"max_pool2d: padding={padding} leaves {kernel[0]}×{kernel[1]} windows with nothing but padding in an "
             f"image of {x.shape[2]}×{x.shape[3]}, dilation={dilation}"
         )
-    return pick(x, positions)
+    return pick(x, positions, found)
 
 
 def avg_pool2d(x, kernel_size, stride=None, padding=0):

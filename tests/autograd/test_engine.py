@@ -14,6 +14,7 @@ from minigen.autograd import (
     backward,
     grad,
 )
+from minigen.autograd.primitive import primitive
 from minigen.errors import GraphError, ShapeError
 
 
@@ -323,3 +324,44 @@ def test_long_chains_recurse_neither_in_backward_nor_in_release(length):
         sys.setrecursionlimit(limit)
         threading.stack_size(size)
     assert results == [length + 1, length + 1, length + 1, "released"]
+
+
+# -- gradients are handed over, not copied, where nobody else holds them ---------------------------------------
+
+
+def test_a_leaf_takes_a_fresh_gradient_without_a_copy_even_if_it_is_a_view_of_an_image():
+    addresses = []
+
+    def image_of(g):
+        memory = np.ascontiguousarray(g.transpose(0, 2, 3, 1))
+        addresses.append(memory.__array_interface__["data"][0])
+        return memory.transpose(0, 3, 1, 2)
+
+    @primitive(x=lambda g: image_of(g))
+    def passing(x):
+        return x.copy()
+
+    x = Tensor(np.ones((2, 3, 4, 5)), requires_grad=True)
+    passing(x).backward(np.full((2, 3, 4, 5), 2.0))
+    assert x.grad.data.__array_interface__["data"][0] == addresses[0]
+    assert (x.grad.data == 2).all()
+
+
+def test_gradients_that_somebody_else_holds_are_copied():
+    kept = np.full((2, 3), 2.0)
+    for g in (kept, np.full((3, 2), 2.0).T, np.broadcast_to(2.0, (2, 3))):
+        a, b = (Tensor(np.ones((2, 3)), requires_grad=True) for _ in range(2))
+        (a + b).backward(g)  # add hands one array to both
+        assert not np.shares_memory(a.grad.data, b.grad.data)
+        assert not np.shares_memory(a.grad.data, g) and not np.shares_memory(b.grad.data, g)
+
+    held = []
+
+    @primitive(x=lambda g: held[-1].T)
+    def remembers(x):
+        return x.copy()
+
+    held.append(np.full((3, 2), 2.0))
+    x = Tensor(np.ones((2, 3)), requires_grad=True)
+    remembers(x).backward(kept)
+    assert not np.shares_memory(x.grad.data, held[0])

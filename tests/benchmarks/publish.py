@@ -22,16 +22,21 @@ def table(result):
     """The Markdown table of the training steps, with the machine and a summary of the kernels."""
     lines = [
         "| one training step | minigen | PyTorch eager | fused, channels-last | compiled | JAX (jit) | HIPS autograd "
-        "| of the roofline | memory, beside PyTorch |",
+        "| of the roofline | MB, minigen : PyTorch |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for row in result["steps"]:
         ours = row["engines"]["minigen"]
         cells = [row["title"], f"**{row['ms']:.1f} ms** ({ours['low']:.1f} … {ours['high']:.1f})"]
         cells += [_beside(row, engine) for engine in PEERS]
-        cells += [f"{row['roofline_share']:.0%}", f"{row['peak_mb']:.0f} MB, {row['torch_peak_mb']:.0f} MB"]
+        cells += [f"{row['roofline_share']:.0%}", " : ".join(_megabytes(row, whose) for whose in ("", "torch_"))]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", _kernels(result), "", _circumstances(result)])
+
+
+def _megabytes(row, whose):
+    """The most memory of the process, and of the arrays of a step."""
+    return f"{row[f'{whose}peak_mb']:.0f} ({row[f'{whose}arrays_mb']:.1f})"
 
 
 def _beside(row, engine):
@@ -52,7 +57,18 @@ def _kernels(result):
     if not slower:
         return f"{text}; none takes more than 1.2 times as long."
     listed = ", ".join(f"`{row['name']}` ×{row['ratio_best']:.2f}" for row in slower)
-    return f"{text}; these take more than 1.2 times as long: {listed}."
+    return f"{text}; these take more than 1.2 times as long: {listed}.{_why(slower)}"
+
+
+def _why(slower):
+    """What the smallest have in common."""
+    small = [row["ms"] for row in slower if row["size"] == "small"]
+    if not small:
+        return ""
+    return (
+        f" At the small size that is at most {max(small):.2f} ms, about half of which does not depend on the size: the "
+        "calls from Python, the graph, waking the second thread."
+    )
 
 
 def _circumstances(result):
@@ -67,7 +83,8 @@ def _circumstances(result):
         "Median (quartiles) of interleaved runs, each engine in its own process; (×…) is minigen's time as a multiple "
         "of that engine's. Before timing, all engines must show the same losses for 20 steps from the same weights. "
         "Roofline: the matrix products of the step at the machine's measured "
-        f"{roofline['gflops']:.0f} GFLOP/s. Memory: the most that the whole process ever had. "
+        f"{roofline['gflops']:.0f} GFLOP/s. MB: the most that the whole process ever had (and the most that arrays "
+        "made in one step take at once). "
         f"{machine['cores']} cores of {machine['cpu']}; Python {versions['python']}, {packages}. "
         "Made by `minigen bench --json figures/benchmark.json` and `python tests/benchmarks/publish.py`."
     )

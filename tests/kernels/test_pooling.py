@@ -48,8 +48,10 @@ def test_three_hundred_random_windows_equal_the_definitions():
         x = draw(rng, shape, dtype, str(rng.choice(ORDERS)))
         if rng.random() < 0.5:
             x[...] = np.round(x)  # ties
-        places = watched(pooling.largest_positions, x, kernel, stride, padding, dilation)
-        agree(places, reference.largest_positions(x, kernel, stride, padding, dilation))
+        y, places = watched(pooling.largest, x, kernel, stride, padding, dilation)
+        for found, expected in zip((y, places), reference.largest(x, kernel, stride, padding, dilation), strict=True):
+            assert same_bits(found, expected)
+        assert same_bits(y, pooling.pick(x, places))
         g = draw(rng, places.shape, dtype, str(rng.choice(ORDERS)))
         agree(watched(pooling.pick, x, places), reference.pick(x, places))
         agree(watched(pooling.put, g, places, shape), reference.put(g, places, shape))
@@ -78,7 +80,7 @@ def test_empty_batches_give_empty_results():
         y = pooling.average_pool(x, (2, 2), (2, 2), (0, 0))
         assert y.shape == (*shape[:2], 3, 3)
         assert pooling.average_pool_adjoint(y, shape, (2, 2), (2, 2), (0, 0)).shape == shape
-        places = pooling.largest_positions(x, (2, 2), (2, 2), (0, 0), (1, 1))
+        _, places = pooling.largest(x, (2, 2), (2, 2), (0, 0), (1, 1))
         assert pooling.pick(x, places).shape == y.shape and pooling.put(y, places, shape).shape == shape
 
 
@@ -118,10 +120,10 @@ def test_a_nan_is_the_largest_and_minus_infinity_can_be():
     x = np.full((1, 2, 4, 4), -np.inf, np.float32)
     x[0, 0, 1, 0], x[0, 0, 2, 2], x[0, 0, 3, 3] = np.nan, np.inf, np.nan
     for backend in (pooling, reference):
-        places = backend.largest_positions(x, (2, 2), (2, 2), (0, 0), (1, 1))
+        y, places = backend.largest(x, (2, 2), (2, 2), (0, 0), (1, 1))
         assert places[0, 0].tolist() == [[4, 2], [8, 15]] and places[0, 1].tolist() == [[0, 2], [8, 10]]
-        y = backend.pick(x, places)
-        assert np.isnan(y[0, 0, 0, 0]) and np.isnan(y[0, 0, 1, 1]) and y[0, 1, 0, 0] == -np.inf
+        for values in (y, backend.pick(x, places)):
+            assert np.isnan(values[0, 0, 0, 0]) and np.isnan(values[0, 0, 1, 1]) and values[0, 1, 0, 0] == -np.inf
 
 
 @pytest.mark.parametrize("size", [4, 40])  # by the definition, and by the kernel
@@ -143,9 +145,9 @@ def test_results_have_the_same_bits_on_one_thread_and_on_two():
 
     def everything():
         y = pooling.average_pool(x, (3, 3), (2, 2), (1, 1))
-        places = pooling.largest_positions(x, (3, 3), (2, 2), (1, 1), (1, 1))
+        most, places = pooling.largest(x, (3, 3), (2, 2), (1, 1), (1, 1))
         return [
-            y, places, pooling.average_pool_adjoint(y, x.shape, (3, 3), (2, 2), (1, 1)), pooling.pick(x, places),
+            y, most, places, pooling.average_pool_adjoint(y, x.shape, (3, 3), (2, 2), (1, 1)), pooling.pick(x, places),
             pooling.put(y, places, x.shape), pooling.upsample(x, 2), pooling.upsample_adjoint(x[:, :, :, :32], 2),
         ]  # fmt: skip
 

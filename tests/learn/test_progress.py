@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from minigen.learn import progress
+from minigen.learn import exercises, progress
 
 
 def test_what_was_done_stays_done():
@@ -124,10 +124,35 @@ def test_the_folder_follows_the_platform(monkeypatch, tmp_path):
     assert progress.home() == tmp_path / "data" / "minigen"
 
 
-def test_the_summary_lists_every_exercise(capsys):
-    progress.record("05.1", attempt=True, done=True)
-    progress.record("05.2", attempt=True, hint=True)
+def test_the_summary_lists_every_exercise_by_lesson_and_says_what_comes_next(capsys):
+    for item in exercises("05"):
+        if item.id not in ("05.2", "05.6"):
+            progress.record(item.id, attempt=True, done=True)
+    progress.record("05.2", attempt=True, hint=True, solution=True)
+    progress.print_summary("05")
+    heading, lesson, first, second, *others, where = capsys.readouterr().out.splitlines()
+    assert heading.startswith(f"4 of {len(exercises())} exercises done; next: 05.2, ")
+    assert lesson == "05  Variational autoencoders: 4 of 6"
+    assert first.startswith("  ✓ 05.1  Reparameterisation ") and first.endswith("  1")
+    assert second.startswith("  … 05.2 ") and second.endswith("1 of 3 hints, solution")
+    assert others[-1] == "    05.6  Open: a better VAE for digits" and where.startswith("(kept in ")
+
+
+def test_without_a_number_all_lessons_are_listed(capsys):
     progress.print_summary()
     out = capsys.readouterr().out
-    assert out.splitlines()[0].startswith("1 of ")
-    assert "✓ 05.1" in out and "… 05.2" in out and "hints 1 of 3" in out and "05.6" in out
+    assert out.startswith(f"0 of {len(exercises())} exercises done; next: {exercises()[0].id}, ")
+    assert all(f" {item.id}  {item.title}" in out for item in exercises())
+
+
+def test_in_a_notebook_the_summary_is_a_table(monkeypatch):
+    shown = []
+    monkeypatch.setattr("minigen.learn.page.notebook_display", lambda: shown.append)
+    monkeypatch.setattr(progress, "notebook_display", lambda: shown.append)
+    progress.record("05.1", attempt=True, done=True)
+    progress.print_summary("05")
+    (page,) = shown
+    table = page._repr_markdown_().splitlines()
+    assert "| | **05** | **Variational autoencoders** | | **1 of 6** |" in table
+    assert "| ✓ | 05.1 | Reparameterisation | 1 |  |" in table
+    assert len({line.count("|") for line in table[2:]}) == 1

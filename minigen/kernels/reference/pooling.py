@@ -18,10 +18,10 @@ def average_pool_adjoint(g, shape, kernel, stride, padding):
     return col2im(columns, shape, kernel, stride, padding, (1, 1))
 
 
-def largest_positions(x, kernel, stride, padding, dilation):
-    """Where the largest value of each window is: i · W + j of its pixel (i, j), the first one among equals.
+def largest(x, kernel, stride, padding, dilation):
+    """The largest value of each window, and where it is: i · W + j of its pixel (i, j), the first one among equals.
 
-    A NaN counts as the largest. −1 for a window of padding only.  (B, C, H, W) → (B, C, OH, OW), int64
+    A NaN counts as the largest. 0 and −1 for a window of padding only.  (B, C, H, W) → twice (B, C, OH, OW)
     """
     (_, _, h, w), (ph, pw) = x.shape, padding
     place = np.full((1, 1, h + 2 * ph, w + 2 * pw), -1)
@@ -32,12 +32,12 @@ def largest_positions(x, kernel, stride, padding, dilation):
     values = windows_of(padded, kernel, stride, (0, 0), dilation)
     values = values.reshape(*values.shape[:4], -1)
     best = np.full(values.shape[:4], -1)
-    largest = np.zeros(values.shape[:4], x.dtype)
+    y = np.zeros(values.shape[:4], x.dtype)
     for k in range(values.shape[-1]):
         here, value = places[..., k], values[..., k]
-        better = (here >= 0) & ((best < 0) | (value > largest) | (np.isnan(value) & ~np.isnan(largest)))
-        best, largest = np.where(better, here, best), np.where(better, value, largest)
-    return best
+        better = (here >= 0) & ((best < 0) | (value > y) | (np.isnan(value) & ~np.isnan(y)))
+        best, y = np.where(better, here, best), np.where(better, value, y)
+    return y, best.astype(np.int32)
 
 
 def pick(x, positions):

@@ -79,14 +79,8 @@ def make_conv_transpose(name, shapes):
 def make_attention(name, shapes):
     """Scaled dot-product attention on packed q, k, v as a projection leaves them, forward and backward."""
     b, n, t, d, causal = shapes
-    g = _numbers(b, t, n * d)
-
-    def function(packed):
-        q, k, v = (ops.reshape(part, (b, t, n, d)).transpose(1, 2) for part in ops.chunk(packed, 3, dim=2))
-        y = ops.scaled_dot_product_attention(q, k, v, is_causal=causal)
-        return ops.reshape(y.transpose(1, 2), (b, t, n * d))
-
-    return _both_ways(function, [_leaf(_numbers(b, t, 3 * n * d))], g)
+    leaf = _leaf(_numbers(b, t, 3 * n * d))
+    return _both_ways(lambda packed: ops.self_attention(packed, n, is_causal=causal), [leaf], _numbers(b, t, n * d))
 
 
 def make_layer_norm(name, shapes):

@@ -5,7 +5,7 @@ steps. Their losses must agree with minigen's. How closely can they? All compute
 6e-8 per operation, and each adds in its own order, so losses part in the seventh digit. In three of the workloads the
 gap stays there for 20 steps (largest seen 1e-6). A GAN is a game of two networks that answer each other, and it
 stretches every difference by about 1.8 per step: after 10 steps PyTorch's *own* losses with two memory layouts differ
-by 1e-3. So the relative difference allowed at step t is 5e-6, and for the GAN 2e-5 · 2ᵗ up to 1e-2. This is tight
+by 1e-3. So the relative difference allowed at step t is 5e-6, and for the GAN 2e-5 · 2ᵗ up to 5e-2. This is tight
 enough to notice a learning rate that is wrong by 1 %, in every workload; a test plants that.
 """
 
@@ -18,7 +18,7 @@ STEPS = 20
 
 def allowed(name, step):
     """The largest relative difference of two engines' losses at a step, counted from 0."""
-    return min(1e-2, 2e-5 * 2**step) if name == "dcgan" else 5e-6
+    return min(5e-2, 2e-5 * 2**step) if name == "dcgan" else 5e-6
 
 
 def gap(ours, theirs):
@@ -80,9 +80,11 @@ def ratios(ms):
 def memory(name, folder, engine, steps=5):
     """Megabytes of a process that does nothing but this workload.
 
-    peak:  the most it ever had, code and libraries included
-    step:  how much of that came after the model was built, before the first step: gradients, the optimiser's averages,
-           activations, buffers that are kept for the next step. (Numba is loaded before, as PyTorch's libraries are.)
+    peak:    the most it ever had, code and libraries included
+    step:    how much of that came with the first steps: gradients, the optimiser's averages, activations, buffers that
+             are kept for the next step, and here also the machine code of the kernels and what it takes to load it
+             (some 50 MB; PyTorch's code is counted before, in its libraries)
+    arrays:  the arrays alone, see worker.arrays
     """
     worker = Worker(engine, folder)
     try:
@@ -90,7 +92,8 @@ def memory(name, folder, engine, steps=5):
         before, _ = worker("memory")
         worker("losses", key="step", steps=steps)
         _, most = worker("memory")
-        return {"peak": round(most, 1), "step": round(most - before, 1)}
+        arrays = worker("arrays", key="step")
+        return {"peak": round(most, 1), "step": round(most - before, 1), "arrays": round(arrays, 4)}
     finally:
         worker.close()
 
@@ -102,8 +105,9 @@ def add_memory(row, folder, engines=("minigen", "torch", "torch-tuned"), say=pri
     row["peak_mb"], row["step_mb"] = ours["peak"], ours["step"]
     row["torch_peak_mb"] = theirs and theirs["peak"]
     row["torch_step_mb"] = theirs and theirs["step"]
-    beside = f"; torch {theirs['peak']:.0f} and {theirs['step']:.0f}" if theirs else ""
-    say(f"{row['name']}: {ours['peak']:.0f} MB at most, {ours['step']:.0f} for the step{beside}")
+    row["arrays_mb"], row["torch_arrays_mb"] = ours["arrays"], theirs and theirs["arrays"]
+    beside = f"; torch {theirs['peak']:.0f} and {theirs['arrays']:.1f}" if theirs else ""
+    say(f"{row['name']}: {ours['peak']:.0f} MB at most, of which {ours['arrays']:.1f} arrays of a step{beside}")
 
 
 def describe(row):

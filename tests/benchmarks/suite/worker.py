@@ -6,6 +6,7 @@
     {"do": "losses", "key": "a", "steps": 20}                                  train with the noise that all engines get
     {"do": "time", "key": "a", "repeats": 5, "warm": 1}                        seconds of each repeat
     {"do": "memory"}                                                           megabytes: now, and the most so far
+    {"do": "arrays", "key": "a"}                                               megabytes of arrays that a step makes
     {"do": "drop", "key": "a"}                                                 forget it
 
 The answer is {"ok": …} or {"error": …}, and {"skip": reason} where the engine cannot do such a thing.
@@ -18,6 +19,7 @@ import os
 import sys
 import time
 import traceback
+import tracemalloc
 from pathlib import Path
 
 from . import sizes
@@ -102,6 +104,32 @@ def megabytes():
     return pages * os.sysconf("SC_PAGESIZE") / 2**20, most
 
 
+def arrays(engine, run):
+    """The most megabytes of arrays, among those made during one step, that were alive at once.
+
+    NumPy reports its arrays to tracemalloc, PyTorch its own to its profiler. Neither sees what a compiled kernel or
+    library takes for itself while it runs.
+    """
+    run()
+    if engine in TORCH:
+        from torch.profiler import ProfilerActivity, profile
+
+        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as watch:
+            run()
+        alive = most = 0
+        for event in watch.profiler.kineto_results.events():
+            if event.name() == "[memory]":  # one for each allocation, and with a minus sign for each release
+                alive += event.nbytes()
+                most = max(most, alive)
+        return most / 2**20
+    tracemalloc.start()
+    try:
+        run()
+        return tracemalloc.get_traced_memory()[1] / 2**20
+    finally:
+        tracemalloc.stop()
+
+
 def answer(engine, folder, built, do, key=None, **request):
     """Carry out one request."""
     if do == "prepare":
@@ -118,6 +146,8 @@ def answer(engine, folder, built, do, key=None, **request):
         return _time(built[key], request["repeats"], request["warm"])
     if do == "memory":
         return megabytes()
+    if do == "arrays":
+        return arrays(engine, built[key])
     if do == "drop":
         built.pop(key, None)
         gc.collect()
