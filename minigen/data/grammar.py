@@ -4,7 +4,7 @@ Rules say what may be written, tables what the words are:
 
     TABLES = {"name": [{"": "Tom", "he": "he"}, {"": "Anna", "he": "she"}]}
     VARIABLES = {"hero": ("name", None), "friend": ("name", "hero")}            # the friend is not the hero
-    RULES = {"story": [(2, "{+hero} met {+friend}. <end>"), (1, "{+hero} sang. {hero.He} was happy.")],
+    RULES = {"story": [(2, "Once {+hero} met {+friend}. <end>"), (1, "Today {+hero} sang. {hero.He} was happy.")],
              "end":   [(1, "{hero} waved."), (3, "{friend} smiled.")]}
 
 `{+hero}` draws a row of the table and writes its form ""; `{hero.he}` writes another form of the row that was drawn:
@@ -27,7 +27,7 @@ are a stream whose entropy per character is
 because N texts carry N·H and, by the law of large numbers, take N·E[length] characters.
 
 **Why different derivations write different texts.** At every choice, what the alternatives write first must be such
-that none is a prefix of another: no name begins with another name, no option begins as another option begins and ends.
+that none is a prefix of another: no name begins with another name, no option's beginning with another's.
 Then a reader who goes from left to right knows at each choice which alternative was taken, before coming to the next:
 the text determines the derivation. `collisions()` checks this at every choice for all values of the variables, and the
 constructor insists on it. The same reader computes log P exactly, character by character.

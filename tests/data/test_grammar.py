@@ -1,10 +1,12 @@
 """The grammar engine: a small grammar worked out by hand, and every kind of unsound grammar refused."""
 
 import math
+import textwrap
 
 import numpy as np
 import pytest
 
+from minigen.data import grammar as module
 from minigen.data.grammar import Grammar
 from minigen.data.grammar_parts import common, distinguish, parse
 from minigen.errors import DataError
@@ -34,6 +36,15 @@ def test_a_small_grammar_worked_out_by_hand():
     by_hand = math.log(3) - 2 / 3 * math.log(2) + math.log(3) + 2 / 3 * (math.log(2) + math.log(4) - 0.75 * math.log(3))
     assert g.entropy() == pytest.approx(by_hand, rel=1e-12)
     assert g.alphabet == "".join(sorted(set("".join(expected) + "\n")))
+
+
+def test_the_example_in_the_modules_docstring_is_a_grammar():
+    example = module.__doc__.split("what the words are:")[1].split("`{+hero}` draws")[0]
+    values = {}
+    exec(textwrap.dedent(example), values)
+    g = Grammar(values["TABLES"], values["VARIABLES"], values["RULES"])
+    assert g.accepts("Once Anna met Tom. Tom smiled.") and g.accepts("Today Anna sang. She was happy.")
+    assert g.count() == 6
 
 
 def test_probability_falls_on_the_characters_where_something_is_decided():
