@@ -52,7 +52,11 @@ LESSONS = (
     ),  # fmt: skip
     Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
     Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
-    Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),
+    Lesson(
+        "04", "Latent variables and EM", "mixtures, expectation-maximisation",
+        modules=("models/gmm.py", "models/hmm.py", "models/ppca.py"),
+        recipes=("gmm-ring",),
+    ),  # fmt: skip
     Lesson(
         "05", "Variational autoencoders", "encoder, decoder, ELBO, reparameterisation, interpolation, blur",
         notebook="05_variational_autoencoders.ipynb",

@@ -9,21 +9,10 @@ import numpy as np
 
 import minigen as mg
 from minigen import nn
+from minigen.models.ppca import ppca
 from minigen.nn.module import parameter
 
-
-def ppca(x, latent):
-    """The maximum-likelihood linear-Gaussian model x = W z + m + noise: what the best linear VAE must equal.
-
-    Equation: σ² = mean of the D − L smallest eigenvalues of the covariance;  W = U_L (Λ_L − σ² I)^½
-                                                                                        [lesson 05, eq. 5.11]
-    Shapes:   x (B, D) → W (D, L), σ² a number
-    Source:   Tipping & Bishop 1999, doi 10.1111/1467-9868.00196.  Differs: W's rotation is fixed to the identity.
-    """
-    centred = x - x.mean(axis=0)
-    eigenvalues, vectors = np.linalg.eigh(centred.T @ centred / len(x))  # ascending
-    variance = eigenvalues[:-latent].mean()
-    return vectors[:, -latent:] * np.sqrt(eigenvalues[-latent:] - variance), variance
+__all__ = ["LinearDecoder", "LinearEncoder", "ppca"]
 
 
 class LinearEncoder(nn.Module):
