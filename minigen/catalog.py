@@ -44,8 +44,10 @@ class Lesson:
 
 LESSONS = (
     Lesson(
-        "01", "Probability and likelihood", "what a generative model is; maximum likelihood",
-        modules=("models/ngram.py", "data/grammar.py", "data/stories.py", "data/characters.py", "data/pytext.py"),
+        "01", "Probability and likelihood", "what a generative model is; maximum likelihood; a machine that writes",
+        notebook="01_probability_and_likelihood.ipynb",
+        modules=("models/ngram.py", "data/grammar.py", "data/stories.py", "data/characters.py", "data/pytext.py",
+                 "metrics/likelihood.py"),
         recipes=("ngram-shakespeare", "ngram-stories"),
     ),  # fmt: skip
     Lesson(

@@ -224,7 +224,8 @@ def _differs(item, answer, wanted):
 
 def _close(item, answer, want):
     near = np.abs(answer - want) <= item.tolerance * np.maximum(1, np.abs(want))
-    return np.all(near | (answer == want) | (np.isnan(answer) & np.isnan(want)))
+    # Nothing but ∞ itself is near ∞, and NaN agrees with NaN.
+    return np.all((near & np.isfinite(want)) | (answer == want) | (np.isnan(answer) & np.isnan(want)))
 
 
 def _explain(item, call, wrong):

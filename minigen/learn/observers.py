@@ -52,3 +52,27 @@ def up_to_rotation(function, x, latent):
     if weight.shape != (x.shape[1], latent):
         raise WrongForm(f"W has shape {weight.shape}, wanted {(x.shape[1], latent)}: one column for each code.")
     return {"σ²": variance, "W Wᵀ (which no rotation of the codes changes)": weight @ weight.T}
+
+
+def sampled_text(function, predict, n, temperature, rng):
+    """What a text over three symbols must satisfy, whichever way each was drawn (exercise 01.5)."""
+    state = rng.bit_generator.state
+    text = function(predict, n, temperature, rng)
+    again = function(predict, n, temperature, rng)
+    rng.bit_generator.state = state
+    repeated = function(predict, n, temperature, rng)
+    if not isinstance(text, list | tuple | np.ndarray):
+        raise WrongForm(f"It returned {type(text).__name__}, wanted a list of {n} symbols.")
+    text, again, repeated = (np.asarray(part) for part in (text, again, repeated))
+    if text.shape != (n,):
+        raise WrongForm(f"It wrote {text.size} symbols, wanted {n}: as many as asked for, and nothing else.")
+    if text.dtype.kind not in "iu" or text.min() < 0 or text.max() > 2:
+        raise WrongForm(f"It wrote {text[0]!r}; wanted the symbols' numbers, 0, 1 and 2, as whole numbers.")
+    pairs = np.zeros((3, 3))
+    np.add.at(pairs, (text[:-1], text[1:]), 1)
+    return {
+        "same generator, same text (1 yes, 0 no)": float(np.array_equal(text, repeated)),
+        "a new text in a second call (1 yes, 0 no)": float(not np.array_equal(text, again)),
+        "share of each symbol": pairs.sum(1) / (n - 1),
+        "share of each pair of neighbours": pairs / (n - 1),
+    }

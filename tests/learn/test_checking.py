@@ -48,6 +48,14 @@ def test_a_float32_answer_is_not_failed_for_its_rounding():
     assert mark("05.3", in_float32).status == DONE
 
 
+def test_only_infinity_itself_is_near_infinity():
+    def finite_where_minus_infinity_is_wanted(v):
+        m = np.maximum(v.max(axis=-1, keepdims=True), -1e6)
+        return m[:, 0] + np.log(np.maximum(np.exp(v - m).sum(axis=-1), 1e-300))
+
+    assert mark("01.3", finite_where_minus_infinity_is_wanted).status == WRONG
+
+
 def test_an_error_is_shown_with_the_learners_own_line():
     def broken(mean, log_var):
         variance = mg.exp(log_var)
