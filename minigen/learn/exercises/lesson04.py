@@ -12,6 +12,9 @@ from minigen.models.hmm import HMM
 
 # -- 04.1 the E step --------------------------------------------------------------------------------------------------
 
+def _log_responsibilities(log_joint):
+    return log_joint - logsumexp(log_joint, axis=1, keepdims=True)
+
 
 E_STEP = Exercise(
     id="04.1",
@@ -36,7 +39,7 @@ E_STEP = Exercise(
         Mistake("You returned the logarithms of the joint probabilities; take exponentials and divide each row by its "
                 "sum.", slips.log_joint),
         Mistake("You returned the logarithms of the responsibilities; take np.exp at the end.",
-                lambda *given: np.log(slips.responsibilities(*given))),
+                lambda *given: _log_responsibilities(slips.log_joint(*given))),
         Mistake("You normalised over the examples (axis 0); it is each example's K numbers that sum to 1: axis 1.",
                 lambda *given: slips.responsibilities(*given, axis=0)),
         Mistake("You normalised over the whole table; it is each example's K numbers that sum to 1: axis 1.",
