@@ -50,8 +50,8 @@ def table(results):
         machines.add((runs[0]["machine"]["cpu"], runs[0]["machine"]["cores"], runs[0]["versions"]["numpy"]))
         for i, metric in enumerate(runs[0]["band"]):
             values = sorted(r["metrics"][metric] for r in runs)
-            median, low, high = (f"{value:.{1 if value >= 10 else 3}f}"
-                                 for value in (statistics.median(values), values[0], values[-1]))
+            places = 0 if all(value == int(value) for value in values) else 1 if abs(values[0]) >= 10 else 3
+            median, low, high = (f"{value:.{places}f}" for value in (statistics.median(values), values[0], values[-1]))
             spread = f"**{median}** ({low} … {high})"
             first = (f"`{name}`", runs[0]["anchor"], f"{max(1, seconds):.0f} s") if i == 0 else ("", "", "")
             lines.append(f"| {first[0]} | {metric} | {spread} | {first[1]} | {first[2]} |")
