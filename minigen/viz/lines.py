@@ -36,6 +36,7 @@ def label_lines(axes, *, gap=1.25):
         lines = [line for line in axes.get_lines() if not line.get_label().startswith("_") and len(line.get_xdata())]
         if not lines:
             return []
+        axes.autoscale_view()  # matplotlib puts it off until the limits are needed; here they are
         to_axes = axes.transAxes.inverted()
         ends = []
         for line in lines:

@@ -25,3 +25,12 @@ def test_spreading_keeps_the_order_and_the_distance_and_moves_little(heights):
     assert abs(moved.mean() - np.mean(heights)) < 0.05 * len(heights)
     far = viz.spread(np.array([0.0, 1.0]), 0.1)
     assert far.tolist() == [0.0, 1.0]
+
+
+def test_labels_stand_at_their_lines_ends_though_no_limits_were_set():
+    picture, axes = viz.figure("Finding")
+    axes.plot([0, 1], [0, 1000.0], label="up")
+    axes.plot([0, 1], [0, 200.0], label="low")
+    up, low = (label.xyann[1] for label in viz.label_lines(axes))
+    bottom, top = axes.get_ylim()
+    assert abs(up - (1000 - bottom) / (top - bottom)) < 1e-6 and abs(low - (200 - bottom) / (top - bottom)) < 1e-6
