@@ -93,6 +93,10 @@ BITS = Exercise(
                 lambda n, s: n * LOG_2),
         Mistake("You divided by the number of pixels and forgot that each has several colours, all of which were "
                 "predicted: D is the product of the whole shape.", lambda n, s: n / (np.prod(s[1:]) * LOG_2)),
+        Mistake("You divided by the length of one axis only; D is the product of the whole shape.",
+                lambda n, s: n / (s[0] * LOG_2)),
+        Mistake("You divided by the length of one axis only; D is the product of the whole shape.",
+                lambda n, s: n / (s[-1] * LOG_2)),
         Mistake("You divided by the number of axes; D is the product of the shape.", lambda n, s: n / (len(s) * LOG_2)),
         Mistake("You divided by the sum of the shape; D is its product.", lambda n, s: n / (sum(s) * LOG_2)),
         Mistake("log2(nats) is not a change of unit: −log p is a logarithm already. Divide by log 2.",
