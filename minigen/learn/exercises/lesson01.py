@@ -270,7 +270,7 @@ SAMPLING = Exercise(
         Mistake("You give predict the beginning of the text; what follows depends on its end.",
                 lambda f, n, t, rng: written(f, n, rng, lambda p: p ** (1 / t), lambda text: text[:1])),
         Mistake("Your randomness does not come from the rng given, so no text can be written twice.",
-                lambda f, n, t, rng: sample_text(f, n, t, np.random.default_rng())),
+                lambda f, n, t, rng: sample_text(f, n, t, rng.spawn(1)[0])),  # another one in every call
         Mistake("You make a new generator with a fixed seed: every call writes the same text. Use the rng as given.",
                 lambda f, n, t, rng: sample_text(f, n, t, np.random.default_rng(0))),
     ),
