@@ -93,6 +93,10 @@ BITS = Exercise(
                 lambda n, s: n * LOG_2),
         Mistake("You divided by the number of pixels and forgot that each has several colours, all of which were "
                 "predicted: D is the product of the whole shape.", lambda n, s: n / (np.prod(s[1:]) * LOG_2)),
+        Mistake("You divided by the length of one axis only; D is the product of the whole shape.",
+                lambda n, s: n / (s[0] * LOG_2)),
+        Mistake("You divided by the length of one axis only; D is the product of the whole shape.",
+                lambda n, s: n / (s[-1] * LOG_2)),
         Mistake("You divided by the number of axes; D is the product of the shape.", lambda n, s: n / (len(s) * LOG_2)),
         Mistake("You divided by the sum of the shape; D is its product.", lambda n, s: n / (sum(s) * LOG_2)),
         Mistake("log2(nats) is not a change of unit: −log p is a logarithm already. Divide by log 2.",
@@ -266,7 +270,7 @@ SAMPLING = Exercise(
         Mistake("You give predict the beginning of the text; what follows depends on its end.",
                 lambda f, n, t, rng: written(f, n, rng, lambda p: p ** (1 / t), lambda text: text[:1])),
         Mistake("Your randomness does not come from the rng given, so no text can be written twice.",
-                lambda f, n, t, rng: sample_text(f, n, t, np.random.default_rng())),
+                lambda f, n, t, rng: sample_text(f, n, t, rng.spawn(1)[0])),  # another one in every call
         Mistake("You make a new generator with a fixed seed: every call writes the same text. Use the rng as given.",
                 lambda f, n, t, rng: sample_text(f, n, t, np.random.default_rng(0))),
     ),

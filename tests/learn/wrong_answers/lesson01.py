@@ -106,6 +106,10 @@ def number_of_axes(nats, shape):
     return nats / np.size(shape) / np.log(2)
 
 
+def first_axis_only(nats, shape):
+    return nats / (shape[0] * np.log(2))
+
+
 def mean_of_the_batch(nats, shape):
     return np.mean(nats) / (np.prod(shape) * np.log(2))
 
@@ -398,6 +402,7 @@ WRONG = {
         (colours_forgotten, "several colours"),
         (logarithm_twice, "is a logarithm already"),
         (number_of_axes, "number of axes"),
+        (first_axis_only, "length of one axis only"),
         (mean_of_the_batch, "averaged over the pictures"),
         (divided_by_two, "the conversion is log 2"),
         (wrong_sign, "opposite sign"),
