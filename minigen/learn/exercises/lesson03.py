@@ -70,9 +70,9 @@ EXPONENT = Exercise(
         (rng.normal(0.7, [1, 3, 0.5], size=(4000, 3)), (1, 3, 10, 30), np.random.default_rng(1)),
         (rng.exponential(2.0, size=(5000, 2)), (2, 8, 32), np.random.default_rng(2)),
     ],
-    tolerance=0.15,
+    tolerance=0.1,
     hints=(
-        "For each size: draw many batches (2,000, say), average the gradients of each, and take the variance of these "
+        "For each size: draw many batches (500, say), average the gradients of each, and take the variance of these "
         "averages. Then: if var = c Bᵏ, what is log var as a function of log B?",
         "One batch: gradients[rng.integers(0, len(gradients), size)].mean(0), shape (D,). The variance over the "
         "batches is .var(0), summed over the D parameters.",
