@@ -72,7 +72,7 @@ EXPONENT = Exercise(
     ],
     tolerance=0.1,
     hints=(
-        "For each size: draw many batches (500, say), average the gradients of each, and take the variance of these "
+        "For each size: draw many batches (2,000, say), average the gradients of each, and take the variance of these "
         "averages. Then: if var = c Bᵏ, what is log var as a function of log B?",
         "One batch: gradients[rng.integers(0, len(gradients), size)].mean(0), shape (D,). The variance over the "
         "batches is .var(0), summed over the D parameters.",

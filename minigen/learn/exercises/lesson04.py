@@ -271,6 +271,8 @@ FORWARD = Exercise(
                                                      add=np.sum))),
         Mistake("You went through the transitions backwards: sum over the label one comes *from*, j of A_jk, axis 0.",
                 lambda i, a, e: slips.forward(i, a.T, e)),
+        Mistake("You summed over the label one goes *to*, k of A_jk, where each row gives 1, so no label ever changed: "
+                "sum over j, axis 0.", lambda i, a, e: logsumexp(i + e.sum(axis=0))),
         Mistake("Take the sum over the ways into a label, not the best of them: np.max gives the most probable row "
                 "(Viterbi's algorithm).", lambda i, a, e: slips.forward(i, a, e, add=np.max)),
         Mistake("The first throw is missing: α₁(k) = π_k E_{k x₁}.",

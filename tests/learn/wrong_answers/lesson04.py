@@ -311,6 +311,13 @@ def wrong_way_round(log_initial, log_transition, log_emission):
     return logsumexp(log_alpha)
 
 
+def summed_over_where_it_goes(log_initial, log_transition, log_emission):
+    log_alpha = log_initial + log_emission[0]
+    for row in log_emission[1:]:
+        log_alpha = logsumexp(log_alpha[:, None] + log_transition, axis=1) + row
+    return logsumexp(log_alpha)
+
+
 def viterbi(log_initial, log_transition, log_emission):
     best = log_initial + log_emission[0]
     for t in range(1, len(log_emission)):
@@ -401,6 +408,7 @@ WRONG = {
     "04.6": [
         (in_probabilities, "log α"),
         (wrong_way_round, "backwards"),
+        (summed_over_where_it_goes, "no label ever changed"),
         (viterbi, "Viterbi"),
         (first_throw_missing, "first throw is missing"),
         (moves_before_the_first, "before the first throw"),
