@@ -187,7 +187,7 @@ def _write_numbers(axes, paths, numbers, scale, down):
     # On the curve, nearer the child, where edges from one parent have parted.
     at = np.array([start + (end - start) * ((0.65, 0.59) if down else (0.55, 0.58)) for (start, end), _ in written])
     across = 0 if down else 1
-    at[:, across] = spread(at[:, across], (max(len(text) for _, text in written) + 2) * 0.075 if down else 0.15)
+    at[:, across] = spread(at[:, across], (max(len(text) for _, text in written) + 2) * 0.088 if down else 0.15)
     for (x, y), (_, text) in zip(at, written, strict=True):
         axes.text(x, y, f"{'▴' if down else '◂'} {text}", ha="center", va="center", fontsize=8.5 * scale,
                   color=readable(colour("discriminator")), zorder=3.5,
