@@ -14,7 +14,9 @@ from minigen.nn.layers import Conv2d, Linear
 
 
 class MaskedLinear(Linear):
-    """y = x (W ⊙ M)ᵀ + b. M is `mask`, a buffer of zeros and ones shaped like W, or what the call is given instead.
+    """y = x (W ⊙ M)ᵀ + b, with a mask M of zeros and ones shaped like W.
+
+    mask:     the layer's own mask, a buffer; the call may be given another one. Without either it is all ones.
 
     Shapes:   x (…, in_features), mask (out_features, in_features) → (…, out_features)
     Source:   Germain et al. 2015, arXiv:1502.03509, eq. 7.  Differs: nothing.
@@ -23,11 +25,11 @@ class MaskedLinear(Linear):
 
     def __init__(self, in_features, out_features, mask=None, bias=True, *, rng=None):
         super().__init__(in_features, out_features, bias, rng=rng)
-        self.mask = self._checked(np.ones(self.weight.shape) if mask is None else mask)
+        self.mask = None if mask is None else self._checked(mask)
 
     def forward(self, x, mask=None):
         mask = self.mask if mask is None else self._checked(mask)
-        return ops.linear(x, self.weight * mask, self.bias)
+        return ops.linear(x, self.weight if mask is None else self.weight * mask, self.bias)
 
     def _checked(self, mask):
         mask = np.asarray(mask, dtype=self.weight.dtype)
@@ -48,7 +50,7 @@ class MaskedConv2d(Conv2d):
 
     def __init__(self, in_channels, out_channels, kernel_size, kind="B", bias=True, *, rng=None):
         if kind not in ("A", "B") or kernel_size % 2 == 0:
-            raise ValueError(f"MaskedConv2d: kind={kind!r}, kernel_size={kernel_size}; expected A or B, and an odd size")
+            raise ValueError(f"MaskedConv2d: kind={kind!r}, kernel_size={kernel_size}; expected A or B, an odd size")
         super().__init__(in_channels, out_channels, kernel_size, padding=kernel_size // 2, bias=bias, rng=rng)
         middle = kernel_size // 2
         self.mask = np.zeros((kernel_size, kernel_size), dtype=np.float32)
@@ -89,4 +91,5 @@ class CausalConv2d(Conv2d):
 
         Shapes:   down: (B, C, kh, W) → (B, O, 1, W); right: (B, C, 1, kw) → (B, O, 1, 1)
         """
-        return ops.conv2d(x, self.weight, self.bias, padding=(0, self.settings["padding"][1] * (self.direction == "down")))
+        across = self.settings["padding"][1] if self.direction == "down" else 0
+        return ops.conv2d(x, self.weight, self.bias, padding=(0, across))
