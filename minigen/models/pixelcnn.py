@@ -106,7 +106,9 @@ class PixelCNN(nn.Module):
     def __init__(self, likelihood, size, *, high, width=48, layers=6, dropout=0.0, orders=1, classes=0, rng):
         height, across = size
         if orders not in (1, 2, 4, 8) or (orders == 8 and height != across):
-            raise ShapeError(f"PixelCNN: orders={orders} for pictures {height}×{across}; expected 1, 2, 4, or 8 if square")
+            raise ShapeError(
+                f"PixelCNN: orders={orders} for pictures {height}×{across}; expected 1, 2, 4, or 8 if square"
+            )
         self.likelihood, self.size, self.orders, self.classes = likelihood, (height, across), orders, classes
         self.scaled = nn.Scaled(high)
         self.first_down = nn.CausalConv2d(1, width, (3, 5), "down", before=True, rng=rng)
@@ -191,7 +193,7 @@ class PixelCNN(nn.Module):
         """
         x = self._flat(x, "complete")
         known = np.asarray(known)
-        if known.dtype != bool or known.shape[-2:] != self.size or known.ndim > 3 or len(known) not in (len(x), self.size[0]):
+        if known.dtype != bool or known.shape not in (self.size, (len(x), *self.size)):
             raise ShapeError(f"PixelCNN.complete: known {known.shape} of {known.dtype}; expected bool {self.size}, "
                              f"or ({len(x)}, {self.size[0]}, {self.size[1]})")
         known = np.broadcast_to(known, (len(x), *self.size)).reshape(len(x), -1)

@@ -75,8 +75,10 @@ class CausalConv2d(Conv2d):
     def __init__(self, in_channels, out_channels, kernel_size, direction, before=False, bias=True, *, rng=None):
         height, width = kernel_size
         if direction not in ("down", "right") or (height != 1 if direction == "right" else width % 2 == 0):
-            raise ValueError(f"CausalConv2d: direction={direction!r}, kernel_size={kernel_size}; expected 'down' and an "
-                             "odd width, or 'right' and height 1")
+            raise ValueError(
+                f"CausalConv2d: direction={direction!r}, kernel_size={kernel_size}; expected 'down' and an odd width, "
+                "or 'right' and height 1"
+            )
         down = direction == "down"
         sides = (height - 1 + before, width // 2) if down else (0, width - 1 + before)
         super().__init__(in_channels, out_channels, kernel_size, padding=sides, bias=bias, rng=rng)

@@ -51,7 +51,7 @@ def test_a_causal_convolution_sees_the_rectangle_that_it_promises(direction, siz
 
 
 def test_masking_and_shifting_are_the_same_map():
-    """A 3×3 filter of kind A is a strict downward filter of the row above plus a strict one of the pixel to the left."""
+    """A 3×3 filter of kind A: a strict downward filter of the row above, and a strict one of the pixel to the left."""
     rng = np.random.default_rng(0)
     masked = nn.MaskedConv2d(2, 3, 3, "A", rng=rng)
     above = nn.CausalConv2d(2, 3, (1, 3), "down", before=True, rng=rng)
