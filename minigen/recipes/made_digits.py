@@ -8,9 +8,12 @@ Protocol: training on the first 1,000 digits, the weights with the best likeliho
 447 are looked at once. Whole pixel values, nats per image, exact. All figures are of the weights' moving average.
 """
 
+import contextlib
+
 import numpy as np
 
-from minigen import likelihoods, no_grad
+from minigen import likelihoods
+from minigen.autograd import no_grad
 from minigen.data import digits
 from minigen.data.batches import Batches
 from minigen.metrics.likelihood import bits_per_dim
@@ -28,6 +31,7 @@ class Experiment(base.Experiment):
     validate_every = 100
     full_steps, quick_steps = 4000, 500
     rate, decay = 2e-3, 0.995
+    orders_per_picture = False  # MADE takes one order for a whole batch
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         self.rng = np.random.default_rng(seed)
@@ -79,14 +83,16 @@ class Experiment(base.Experiment):
             "test_bits_per_dim": float(bits_per_dim(nll, digits.PIXELS)),
         }
 
-    orders_per_picture = False  # MADE takes one order for a whole batch
-
     def _nll(self, images):
         with self._averaged():
             return -float(self.model.log_prob(images).data.mean())
 
+    @contextlib.contextmanager
     def _averaged(self):
-        return _Evaluation(self.model, self.ema)
+        """Inside `with …:` the model holds the averaged weights, drops nothing and records nothing."""
+        self.model.eval()
+        with self.ema.averaged(), no_grad():
+            yield
 
     def sample(self, n, rng):
         """n new digits, (n, 8, 8), pixel by pixel."""
@@ -98,22 +104,6 @@ class Experiment(base.Experiment):
         with self._averaged():
             known = known if self.orders_per_picture else known.reshape(-1)
             return self.model.complete(x, known, rng=rng).reshape(-1, digits.SIDE, digits.SIDE)
-
-
-class _Evaluation:
-    """`with …:` the model holds the averaged weights, drops nothing and records nothing."""
-
-    def __init__(self, model, ema):
-        self.model, self.contexts = model, (ema.averaged(), no_grad())
-
-    def __enter__(self):
-        self.model.eval()
-        for context in self.contexts:
-            context.__enter__()
-
-    def __exit__(self, *error):
-        for context in reversed(self.contexts):
-            context.__exit__(*error)
 
 
 RECIPE = base.Recipe(
