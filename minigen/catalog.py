@@ -74,7 +74,11 @@ LESSONS = (
         modules=("models/vae.py", "models/vqvae.py"),
         recipes=("vae-digits", "vae-digits-categorical", "vae-glyphs"),
     ),  # fmt: skip
-    Lesson("06", "Autoregressive images", "p(x) as a product of conditionals, pixel by pixel"),
+    Lesson(
+        "06", "Autoregressive images", "p(x) as a product of conditionals, pixel by pixel",
+        modules=("models/made.py", "models/pixelcnn.py"),
+        recipes=("made-digits", "pixelcnn-digits"),
+    ),  # fmt: skip
     Lesson("07", "Transformers and GPT", "self-attention, GPT, sampling, text and code"),
     Lesson("08", "Generative adversarial networks", "minimax, instability, mode collapse"),
     Lesson("09", "Style-based generators", "StyleGAN, editing by style"),

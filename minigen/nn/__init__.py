@@ -31,4 +31,5 @@ from minigen.nn.layers import (
     Linear,
     RMSNorm,
 )  # fmt: skip
+from minigen.nn.masked import CausalConv2d, MaskedConv2d, MaskedLinear
 from minigen.nn.module import Module, parameter

@@ -108,6 +108,25 @@ LAYERS = {
             case(nn.ConvTranspose2d(2, 4, 2, groups=2, bias=False, rng=rng), d.normal(1, 2, 3, 3)),
         ]
     ),
+    "MaskedLinear": _of(
+        lambda d, case, rng: [
+            case(nn.MaskedLinear(3, 4, np.tri(4, 3), rng=rng), d.normal(5, 3)),
+            case(nn.MaskedLinear(3, 1, bias=False, rng=rng), d.normal(2, 5, 3), mask=np.array([[1, 0, 1]])),
+        ]
+    ),
+    "MaskedConv2d": _of(
+        lambda d, case, rng: [
+            case(nn.MaskedConv2d(2, 3, 3, "A", rng=rng), d.normal(2, 2, 4, 3)),
+            case(nn.MaskedConv2d(1, 2, 3, "B", bias=False, rng=rng), d.normal(1, 1, 3, 5)),
+        ]
+    ),
+    "CausalConv2d": _of(
+        lambda d, case, rng: [
+            case(nn.CausalConv2d(2, 3, (2, 3), "down", rng=rng), d.normal(2, 2, 4, 3)),
+            case(nn.CausalConv2d(1, 2, (2, 1), "down", before=True, rng=rng), d.normal(2, 1, 4, 3)),
+            case(nn.CausalConv2d(2, 2, (1, 3), "right", before=True, bias=False, rng=rng), d.normal(1, 2, 2, 5)),
+        ]
+    ),
     "Embedding": _of(
         lambda d, case, rng: [
             case(nn.Embedding(5, 3, rng=rng), index=d.whole(5, 2, 4)),
