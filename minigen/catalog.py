@@ -43,7 +43,11 @@ class Lesson:
 
 
 LESSONS = (
-    Lesson("01", "Probability and likelihood", "what a generative model is; maximum likelihood"),
+    Lesson(
+        "01", "Probability and likelihood", "what a generative model is; maximum likelihood",
+        modules=("models/ngram.py", "data/grammar.py", "data/stories.py", "data/characters.py", "data/pytext.py"),
+        recipes=("ngram-shakespeare", "ngram-stories"),
+    ),  # fmt: skip
     Lesson("02", "A neuron, a graph, a gradient", "neural networks, backpropagation, autograd"),
     Lesson("03", "Learning by gradient descent", "SGD, momentum, Adam, initialisation, normalisation, convolution"),
     Lesson("04", "Latent variables and EM", "mixtures, expectation-maximisation"),

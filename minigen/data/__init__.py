@@ -6,6 +6,8 @@ In the package, no network needed:
   uses.
 - `toy2d`: points in the plane with an exact log density and entropy, so that a model's error can be measured.
 - `glyphs`: letters and figures drawn from matplotlib's fonts, 28×28 or 16×16, with attributes and captions.
+- `stories`: short stories from a grammar (`grammar`, `grammar_parts`) whose exact entropy is known.
+- `pytext`: prose and code from the standard library of the Python that runs this.
 
 On request, over the network or from a local copy:
 
@@ -14,6 +16,7 @@ On request, over the network or from a local copy:
 For all of them:
 
 - `batches`: shuffled minibatches, and an endless stream of them whose place can be saved and restored.
+- `characters`: text as whole numbers and back.
 - `idx`: the file format of MNIST.
 - `cache`: where files that were made or downloaded are kept, and how they are written safely.
 

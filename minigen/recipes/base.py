@@ -13,6 +13,7 @@ A recipe is one module in this folder, named like the recipe with underscores fo
 """
 
 import math
+import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,6 +41,7 @@ class Recipe:
     source:          the paper: authors, year, arXiv number
     demo_steps:      steps of the quick size for `minigen demo`; None leaves the recipe out of the demo
     takes_data:      True if the recipe downloads something for which `data` may stand in
+    seeded:          False if training draws no random number, so that every seed gives the same figures
     """
 
     name: str
@@ -54,6 +56,7 @@ class Recipe:
     seed: int = 0
     demo_steps: int | None = None
     takes_data: bool = False
+    seeded: bool = True
 
     def __post_init__(self):
         for metric, (low, high) in (*self.band.items(), *self.quick_band.items()):
@@ -165,6 +168,38 @@ def loss_picture(folder):
     viz.curves(series, "Loss over the steps", xlabel="step", ylabel=loss, path=path,
                colours={"training": "muted", "validation": "model"})
     return path
+
+
+LINE = 1.4  # from one line of text to the next, in sizes of its letters
+
+
+def draw_text(axes, texts, *, size=8, title=None):
+    """Write texts on matplotlib axes, one below the other, wrapped to their width: as many as there is room for.
+
+    size:     of the letters, in points.
+    Returns:  how many lines it came to.
+    """
+    axes.set_axis_off()
+    if title:
+        axes.set_title(title, loc="left")
+    axes.figure.draw_without_rendering()  # lays the figure out: now the axes have the size that they will have
+    width, height = (length / axes.figure.dpi * 72 for length in (axes.bbox.width, axes.bbox.height))  # in points
+    lines = text_lines(texts, width, size)
+    room = max(1, int(height / (LINE * size)))
+    axes.text(0, 1, "\n".join(lines[:room]), size=size, va="top", ha="left", linespacing=LINE, parse_math=False,
+              transform=axes.transAxes, clip_on=True)
+    return len(lines)
+
+
+def text_lines(texts, width, size):
+    """Texts as lines that fit into a width in points; an empty line between two texts."""
+    characters = max(20, int(width / (0.54 * size)))  # a letter is about half as wide as the size says
+    lines = []
+    for text in texts:
+        lines += [""] * bool(lines)
+        for line in text.split("\n"):
+            lines += textwrap.wrap(line, characters) or [""]
+    return lines
 
 
 def _columns(n):

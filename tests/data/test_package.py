@@ -11,7 +11,7 @@ def test_importing_the_data_modules_loads_neither_matplotlib_nor_pooch():
 import sys
 before = set(sys.modules)
 import minigen.data
-from minigen.data import batches, cache, digits, fetch, glyphs, idx, sources, toy2d
+from minigen.data import batches, cache, characters, digits, fetch, glyphs, idx, pytext, sources, stories, toy2d
 loaded = {name.split(".")[0] for name in set(sys.modules) - before}
 print(sorted(loaded & {"matplotlib", "pooch", "requests", "PIL"}))
 """
