@@ -167,7 +167,7 @@ class GPT(nn.Module):
     def _logits(self, tokens, cache=None):
         first = cache[0].length if cache else 0
         if cache and first + tokens.shape[1] > self.config.block_size:
-            raise ShapeError(f"GPT.read: {first} tokens are in the cache and {tokens.shape[1]} are new; expected at most "
+            raise ShapeError(f"GPT.read: {first} tokens are in the cache, {tokens.shape[1]} are new; expected at most "
                              f"{self.config.block_size} together, the block size")
         x = self.wte(tokens)  # (B, T, D)
         if self.config.positions == "learned":
@@ -181,8 +181,8 @@ class GPT(nn.Module):
         tokens = np.asarray(tokens)
         most = self.config.block_size + more
         if tokens.ndim != 2 or tokens.dtype.kind not in "iu" or not least <= tokens.shape[1] <= most:
-            raise ShapeError(f"GPT.{method}: tokens have shape {tokens.shape}, type {tokens.dtype}; expected (B, T) whole "
-                             f"numbers with T from {least} to {most}")
+            raise ShapeError(f"GPT.{method}: tokens have shape {tokens.shape}, type {tokens.dtype}; expected (B, T) "
+                             f"whole numbers with T from {least} to {most}")
         if tokens.size and not 0 <= tokens.min() <= tokens.max() < self.config.vocabulary_size:
             raise ShapeError(f"GPT.{method}: tokens run from {tokens.min()} to {tokens.max()}; expected 0 to "
                              f"{self.config.vocabulary_size - 1}")

@@ -1,4 +1,4 @@
-"""gpt-shakespeare: a small GPT on the characters of tiny-shakespeare, in the configuration of nanoGPT's README for a CPU.
+"""gpt-shakespeare: a small GPT on the characters of tiny-shakespeare, as nanoGPT's README configures it for a CPU.
 
 4 blocks of 4 heads, 128 wide, 64 characters of context, no biases, no dropout; 2,000 steps of 12 random windows each.
 AdamW with β₂ = 0.99 and a decay of 0.1 on matrices (not on the scales of the norms), gradients clipped at length 1; the
