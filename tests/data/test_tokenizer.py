@@ -90,7 +90,7 @@ def test_special_texts_are_one_token_and_cut_others():
 def test_text_becomes_shorter_and_no_token_reaches_over_a_word():
     tokens = TOKENIZER.encode(TEXT)
     assert tokens.dtype == np.int64 and len(tokens) < len(TEXT) / 2
-    assert all(len(PIECES.findall(token)) == 1 for token in TOKENIZER._bytes)
+    assert all(len(PIECES.findall(token)) == 1 for token in TOKENIZER._bytes[:-2])  # but for special texts
 
 
 def test_broken_utf8_is_shown_not_refused():
