@@ -83,7 +83,7 @@ RECIPE = base.Recipe(
     build=Experiment,
     # These ends are the goal; no seed of the full size is measured yet.
     band={"excess": (0.0, 0.01), "grammatical": (0.95, 1.0)},
-    quick_band={"test": (0.12, 1.0)},
+    quick_band={"test": (0.44, 0.60)},  # seed 0 gave 0.515
     anchor="the exact entropy of the grammar: 0.1167 nats per character; the best n-gram 0.29",
     source="Radford et al. 2019, GPT-2; Sennrich, Haddow & Birch 2015, arXiv:1508.07909",
     budget_seconds=600,
