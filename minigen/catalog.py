@@ -79,7 +79,11 @@ LESSONS = (
         modules=("models/made.py", "models/pixelcnn.py"),
         recipes=("made-digits", "pixelcnn-digits"),
     ),  # fmt: skip
-    Lesson("07", "Transformers and GPT", "self-attention, GPT, sampling, text and code"),
+    Lesson(
+        "07", "Transformers and GPT", "self-attention, GPT, sampling, text and code",
+        modules=("models/gpt.py", "models/gpt_weights.py", "models/generation.py", "data/tokenizer.py"),
+        recipes=("gpt-shakespeare", "gpt-stories"),
+    ),  # fmt: skip
     Lesson("08", "Generative adversarial networks", "minimax, instability, mode collapse"),
     Lesson("09", "Style-based generators", "StyleGAN, editing by style"),
     Lesson("10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it"),

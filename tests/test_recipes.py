@@ -12,7 +12,8 @@ from minigen.data.sources import TINY_SHAKESPEARE
 from minigen.train import capture
 
 STEPS, STOP = 24, 13
-DOWNLOADS = {"ngram-shakespeare": TINY_SHAKESPEARE.name}  # what a recipe needs, as it is called in the cache
+# What a recipe needs, as it is called in the cache.
+DOWNLOADS = dict.fromkeys(("gpt-shakespeare", "ngram-shakespeare"), TINY_SHAKESPEARE.name)
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ For all of them:
 
 - `batches`: shuffled minibatches, and an endless stream of them whose place can be saved and restored.
 - `characters`: text as whole numbers and back.
+- `tokenizer`: the same with whole words as numbers, by byte-pair encoding.
 - `shifts`: pictures moved by a pixel or two, so that a model sees more than there is.
 - `idx`: the file format of MNIST.
 - `cache`: where files that were made or downloaded are kept, and how they are written safely.

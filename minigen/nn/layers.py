@@ -112,16 +112,17 @@ class Embedding(Module):
 
 
 class LayerNorm(Module):
-    """Mean 0 and variance 1 over the last axis of each example, then a learnt scale and shift."""
+    """Mean 0 and variance 1 over the last axis of each example, then a learnt scale and (unless bias=False) shift."""
 
-    def __init__(self, normalized_shape, eps=1e-5):
+    def __init__(self, normalized_shape, eps=1e-5, *, bias=True):
         (size,) = (normalized_shape,) if isinstance(normalized_shape, int) else tuple(normalized_shape)
         self.eps = eps
         self.weight = parameter(np.ones(size))
-        self.bias = parameter(np.zeros(size))
+        self.bias = parameter(np.zeros(size)) if bias else None
 
     def forward(self, x):
-        return ops.layer_norm(x, self.weight, self.bias, eps=self.eps)
+        bias = np.zeros(self.weight.shape, self.weight.dtype) if self.bias is None else self.bias
+        return ops.layer_norm(x, self.weight, bias, eps=self.eps)
 
     def extra_repr(self):
         return f"{self.weight.size}, eps={self.eps}"

@@ -134,7 +134,8 @@ LAYERS = {
         ]
     ),
     "LayerNorm": _of(
-        lambda d, case, rng: [case(nn.LayerNorm(4), d.normal(3, 4)), case(nn.LayerNorm(5, eps=0.1), d.normal(2, 3, 5))]
+        lambda d, case, rng: [case(nn.LayerNorm(4), d.normal(3, 4)), case(nn.LayerNorm(5, eps=0.1), d.normal(2, 3, 5)),
+                              case(nn.LayerNorm(4, bias=False), d.normal(3, 4))]  # fmt: skip
     ),
     "RMSNorm": _of(
         lambda d, case, rng: [case(nn.RMSNorm(4), d.normal(3, 4)), case(nn.RMSNorm(5, eps=0.1), d.normal(2, 3, 5))]

@@ -1,0 +1,153 @@
+"""gpt-shakespeare: a small GPT on the characters of tiny-shakespeare, as nanoGPT's README configures it for a CPU.
+
+4 blocks of 4 heads, 128 wide, 64 characters of context, no biases, no dropout; 2,000 steps of 12 random windows each.
+AdamW with β₂ = 0.99 and a decay of 0.1 on matrices (not on the scales of the norms), gradients clipped at length 1; the
+rate rises to 10⁻³ over 100 steps and falls along half a cosine to 10⁻⁴. The text is downloaded on request, or given:
+`minigen train gpt-shakespeare --data FILE`.
+
+Protocol: trained on the first 90 % of the characters, measured on the last 10 % (called validation, as usual for this
+text), on all of it: cut into windows one after the other, each read from its beginning, so that a character has 1 to
+64 characters of context. That is what nanoGPT estimates from random windows. Nats per character. The weights are those
+of the last step; nothing is chosen on the validation text.
+
+Differs: from nanoGPT, in the order of the random numbers only.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from minigen.autograd import no_grad
+from minigen.data import fetch
+from minigen.data.characters import Characters
+from minigen.models import generation
+from minigen.models.gpt import GPT, Config
+from minigen.optim import AdamW, Schedule, clip_grad_norm_, cosine
+from minigen.recipes import base
+from minigen.train import Counter
+
+PASSAGE = 300  # characters of a sample
+
+
+class Experiment(base.Experiment):
+    """Data, model, training step and evaluation (see recipes/base.py)."""
+
+    settings = {"block_size": 64, "layers": 4, "heads": 4, "width": 128, "bias": False}
+    quick_settings = {"block_size": 32, "layers": 2, "heads": 4, "width": 64, "bias": False}
+    batch_size = 12
+    full_steps, quick_steps = 2_000, 400
+    rate, final = 1e-3, 0.1  # the highest, and what part of it is left at the end
+    in_picture = 6
+    checkpoint_every = 500
+
+    def __init__(self, seed, quick=False, *, data=None, steps=None):
+        self.seed, self.quick = seed, quick
+        self.rng = np.random.default_rng(seed)
+        self.load(seed, quick, data)
+        self.steps = steps or (self.quick_steps if quick else self.full_steps)
+        settings = self.quick_settings if quick else self.settings
+        self.model = GPT(Config(self.tokenizer.size, **settings), rng=self.rng)
+        self.block_size = self.model.config.block_size
+        self.optimizer = AdamW(groups(self.model, decay=0.1), lr=self.rate, betas=(0.9, 0.99))
+        self.schedule = Schedule(self.optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 5),
+                                 final=self.final)
+        self.taken = Counter()
+        self.state = {"model": self.model, "optimizer": self.optimizer, "steps": self.taken, "rng": self.rng}
+
+    def load(self, seed, quick, data):
+        """The text in two parts, as numbers, and the alphabet."""
+        text = fetch.tiny_shakespeare(path=data)
+        self.tokenizer = Characters.of(text)
+        tokens = self.tokenizer.encode(text)
+        cut = int(0.9 * len(tokens))
+        self.train, self.validation = tokens[:cut], tokens[cut:]
+
+    def batch(self):
+        """Random windows of the training text, (B, T + 1)."""
+        first = self.rng.integers(len(self.train) - self.block_size, size=self.batch_size)  # (B,)
+        return self.train[first[:, None] + np.arange(self.block_size + 1)]
+
+    def step(self):
+        """One step on the mean of −log p over all characters of a batch."""
+        self.schedule(self.taken.advance())
+        self.model.train()
+        loss = self.model.loss(self.batch()).mean() * (1 / self.block_size)
+        self.optimizer.zero_grad()
+        loss.backward()
+        clip_grad_norm_(self.model.parameters(), 1.0)
+        self.optimizer.step()
+        return {"loss": loss.item()}
+
+    def evaluate(self):
+        """The cross-entropy of the whole validation text, and of as much training text, in nats per character."""
+        return {"validation": cross_entropy(self.model, self.validation),
+                "training": cross_entropy(self.model, self.train[: len(self.validation)])}
+
+    def sample(self, n, rng):
+        """n passages, a list of str."""
+        self.model.eval()
+        # After an empty line, where in this text somebody begins to speak.
+        start = self.tokenizer.encode("\n\n" if "\n" in self.tokenizer.alphabet else self.tokenizer.alphabet[0])
+        rows = generation.generate(self.model, np.tile(start, (n, 1)), PASSAGE, rng=rng)
+        return [self.tokenizer.decode(row).strip() for row in rows]
+
+    def draw(self, axes, n, rng, title=None):
+        """As many of n samples as there is room for."""
+        base.draw_text(axes, self.sample(min(n, self.in_picture), rng), title=title)
+
+    def sample_picture(self, path, n, rng):
+        """n samples in a PNG file, as tall as they need; returns the path."""
+        from minigen import viz
+
+        texts, size = self.sample(n, rng), 9
+        lines = 1 + len(base.text_lines(texts, 72 * viz.WIDTH, size))
+        picture, axes = viz.figure(f"The first {n} samples, not picked", height=lines * base.LINE * size / 72 + 0.5)
+        base.draw_text(axes, texts, size=size)
+        viz.save(picture, path)
+        return Path(path)
+
+    def pictures(self, folder):
+        """Samples, and the loss over the steps."""
+        samples = self.sample_picture(Path(folder) / "samples.png", self.in_picture, np.random.default_rng(0))
+        return [samples, base.loss_picture(folder)]
+
+
+def groups(model, decay):
+    """The parameters for AdamW: matrices shrink, vectors (biases, the scales of the norms) do not."""
+    parameters = list(model.parameters())
+    return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": decay},
+            {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+
+
+@no_grad()
+def cross_entropy(model, tokens, rows=64):
+    """−mean log p over a text cut into windows, each read from its beginning, in nats per token.
+
+    Every token but the first is predicted once; the last token of a window is the first context of the next.
+
+    Shapes:   tokens (T,) → float
+    """
+    model.eval()
+    size = model.config.block_size
+    whole = (len(tokens) - 1) // size * size
+    windows = tokens[np.arange(0, whole, size)[:, None] + np.arange(size + 1)]  # (windows, block + 1)
+    total = sum(float(model.loss(windows[i : i + rows]).data.sum()) for i in range(0, len(windows), rows))
+    if whole < len(tokens) - 1:
+        total += float(model.loss(tokens[None, whole:]).data.sum())
+    return total / (len(tokens) - 1)
+
+
+RECIPE = base.Recipe(
+    name="gpt-shakespeare",
+    summary="a GPT of 0.8 million weights on tiny-shakespeare, nanoGPT's configuration for a CPU",
+    lesson="07",
+    build=Experiment,
+    # Seeds 0, 1, 2 gave 1.893, 1.910 and 1.897 (quick: 2.46 to 2.48). The goal, nanoGPT's 1.88, is missed by 0.013 to
+    # 0.03; that figure is itself an estimate, from 20 random batches.
+    band={"validation": (1.85, 1.93)},
+    quick_band={"validation": (2.4, 2.53)},
+    anchor="the same configuration: nanoGPT's README 1.88 nats per character; the 5-gram 1.669",
+    source="Radford et al. 2019, GPT-2; Karpathy 2022, nanoGPT (config/train_shakespeare_char.py, README)",
+    budget_seconds=180,
+    takes_data=True,
+)
