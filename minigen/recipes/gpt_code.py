@@ -51,20 +51,20 @@ class Experiment(gpt_shakespeare_long.Experiment):
     quick_settings = {**settings, "block_size": 128, "layers": 2, "heads": 2, "width": 64}
     batch_size = 8
     full_steps, quick_steps = 1_100, 300
-    in_picture = 3
+    in_picture, family = 4, "monospace"
 
     def load(self, seed, quick, data):
         """The text as numbers, the tokenizer, and how many places are judged: (names, completions) in each part."""
         self.text = pytext.code(characters=1_000_000 if quick else None)
         self.tokenizer = BytePairs.train(self.text.text("train")[:FOR_TOKENS], 512 if quick else VOCABULARY)
         self.train = self.tokenizer.encode(self.text.text("train"))
+        self.characters = Characters(pytext.ALPHABET)  # of the n-gram
         self.counts = {"validation": (60, 20), "test": (200, 40)} if quick else {"validation": (300, 100),
                                                                                  "test": (1_000, 300)}  # fmt: skip
 
     @functools.cached_property
     def ngram(self):
         """The n-gram of characters, counted in the training part."""
-        self.characters = Characters(pytext.ALPHABET)
         return NGram(max(ORDERS), self.characters.size).fit(self.characters.encode(self.text.text("train")))
 
     # -- completing ---------------------------------------------------------------------------------------------------
