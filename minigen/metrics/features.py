@@ -1,12 +1,18 @@
 """Features: a picture as a few numbers that say what it shows, from a small network that was trained here and frozen.
 
 Two pictures of the letter R, one a pixel to the left of the other, differ in half of their pixels; two different
-letters may differ in fewer. Distances between pictures are therefore measured between *features* z = f(x), the last
-hidden layer of a network that has learnt to answer questions about pictures. Every question has a linear layer on top,
+letters may differ in fewer. Distances between pictures are therefore measured between *features*, the last hidden layer
+h(x) of a network that has learnt to answer questions about pictures, scaled to the length √F of F ones:
 
-    p(answer | x) = softmax(W relu(z) + b),                                                              (8.61)
+    z = √F h / |h|.                                                                                      (8.61)
 
-so that f keeps what the answers need (which letter, which style, where) and forgets the rest (noise, grey of an edge).
+The scaling keeps the distances within bounds, 2√F, whatever a bad model draws: a network says anything of pictures that
+are like none it has seen, and unscaled a single one of them can decide a mean of squares. Every question has a linear
+layer on top,
+
+    p(answer | x) = softmax(W z + b),                                                                    (8.62)
+
+so z keeps what the answers need (which letter, which style, where) and forgets the rest (noise, grey of an edge).
 
 A distance between features means nothing without the network that made them: with another one it is another number.
 So the networks have names. Their weights are files of this package, `load` checks their SHA-256, and every figure that
@@ -73,12 +79,13 @@ class FeatureNetwork(nn.Module):
         self.head = nn.Linear(features, sum(map(len, self.questions.values())), rng=rng)
 
     def forward(self, x):
-        """The features z.  Shapes: (B, 1, H, W) → (B, F)"""
-        return self.body(x)
+        """The features z, (8.61).  Shapes: (B, 1, H, W) → (B, F)"""
+        h = self.body(x)
+        return ops.rms_norm(h, np.ones(h.shape[1], dtype=h.dtype))
 
     def logits(self, z):
-        """Dict from question to the logits of its answers, (8.61) before the softmax.  Shapes: (B, F) → (B, K) each"""
-        every, start, split = self.head(ops.relu(z)), 0, {}
+        """Dict from question to the logits of its answers, (8.62) before the softmax.  Shapes: (B, F) → (B, K) each"""
+        every, start, split = self.head(z), 0, {}
         for question, answers in self.questions.items():
             split[question] = every[:, start : start + len(answers)]
             start += len(answers)
@@ -109,7 +116,7 @@ class Features:
         return np.concatenate(parts).astype(np.float64)
 
     def probabilities(self, images, question=None, *, among=None):
-        """p(answer | x), (8.61), for a question (by default the first).
+        """p(answer | x), (8.62), for a question (by default the first).
 
         among:    the answers that can be, such as the 26 capitals: the others get no column, and the rest sums to 1.
         Shapes:   images as for the features → (n, K), K the number of answers (or of those in `among`)
