@@ -145,12 +145,15 @@ def _unit(images, high, side):
     from minigen.viz import as_images
 
     images = as_images(images) / high
-    if images.shape[1:] != (side, side):
-        raise ShapeError(f"evaluate: pictures of {images.shape[1:]} pixels; the feature network takes ({side}, {side})")
+    height, width = images.shape[1:]
+    if height != width or not side / 2 <= width <= side:
+        raise ShapeError(f"evaluate: pictures of {height}×{width} pixels; the feature network takes {side}×{side}, or "
+                         "squares of at least half that, which are enlarged")
     finite = np.isfinite(images).all((1, 2))
     if not finite.all():
         raise RecipeError(f"evaluate: {np.sum(~finite)} of {len(images)} samples are not finite")
-    return np.clip(images, 0, 1)
+    images = np.clip(images, 0, 1)
+    return features.enlarged(images, side) if width < side else images
 
 
 # -- showing ----------------------------------------------------------------------------------------------------------

@@ -83,6 +83,13 @@ def test_the_seed_decides_and_n_counts(letters):
     assert judging.judge(model, 310).counts == {"samples": 310, "held_out": 300, "train": 600}
 
 
+def test_smaller_pictures_are_enlarged():
+    images = glyphs.load(400, seed=51, size=16, **PLAIN).images
+    real = judging.Pictures(images[:300], images[300:], 255, "glyphs")
+    found = figures(Model(lambda n, rng: glyphs.sample(n, rng=rng, size=16, **PLAIN).images, real))
+    assert found["precision"].samples > 0.8 and found["recall"].samples > 0.8 and found["classes_kl"].samples < 0.4
+
+
 def test_what_lies_beyond_paper_and_ink_is_cut_off(letters):
     images = letters.held_out.astype(float)
     stretched = np.where(images == 255, 300, np.where(images == 0, -20, images))
@@ -171,8 +178,9 @@ def test_what_cannot_be_judged_is_refused(letters, tmp_path):
         judging.judge(Model(drawn, letters), 49)
     with pytest.raises(RecipeError, match="60 of 60 samples are not finite"):
         judging.judge(Model(lambda n, rng: np.full((n, 28, 28), np.nan), letters), 60)
-    with pytest.raises(ShapeError, match=r"pictures of \(16, 16\) pixels; the feature network takes \(28, 28\)"):
-        judging.judge(Model(lambda n, rng: np.zeros((n, 16, 16)), letters), 60)
+    for shape in ((12, 12), (32, 32), (28, 16)):
+        with pytest.raises(ShapeError, match=f"pictures of {shape[0]}×{shape[1]} pixels; the .* network takes 28×28"):
+            judging.judge(Model(lambda n, rng, shape=shape: np.zeros((n, *shape)), letters), 60)
     ring = toy2d.ring()
     with pytest.raises(RecipeError, match="1 of 60 samples are not finite"):
         judging.judge(Model(lambda n, rng: np.where(np.arange(n)[:, None] == 3, np.inf, 0.0) * np.ones((n, 2)),
