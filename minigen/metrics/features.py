@@ -168,7 +168,10 @@ def load(name):
     """
     if name not in SHA256:
         raise DataError(f"features.load: no network {name!r}; there are {', '.join(SHA256)}")
-    content = files(__package__).joinpath(f"features_{name}.npz").read_bytes()
+    try:
+        content = files(__package__).joinpath(f"features_{name}.npz").read_bytes()
+    except OSError as error:
+        raise CorruptError(f"features {name}: the file cannot be read ({error}); install minigen again") from error
     return read(name, content, SHA256[name])
 
 

@@ -9,7 +9,6 @@ A recipe says by `Experiment.real()` what its samples are measured against: `Pic
 """
 
 import json
-import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -31,12 +30,14 @@ class Pictures(NamedTuple):
     """Real pictures of levels 0 (paper) … high (ink), any shape that `viz.as_images` takes.
 
     features:  the name of the frozen network (`metrics/features.py`) in whose features they are compared
+    among:     what they can show, as answers to the network's first question; None: any of its answers
     """
 
     train: np.ndarray
     held_out: np.ndarray
     high: float
     features: str
+    among: str | tuple | None = None
 
 
 class Points(NamedTuple):
@@ -91,13 +92,7 @@ def _judge_pictures(experiment, real, n, seed, rng):
     found = _compare(z, z_train, z_held_out, rng)
     distances = [kernel.kernel_distance(part, z_train, rng=rng) for part in (z, z_held_out)]
     found = {"frechet": found.pop("frechet"), "kernel": Figure("kernel distance", *distances, "0")} | found
-    question = next(iter(network.questions))
-    there = np.unique(network.answers(train))
-    among = [network.questions[question][answer] for answer in there]
-    usual = np.bincount(network.answers(train, among=among), minlength=len(among))
-    found["classes_kl"] = Figure(f"reverse KL over what is read ({question}), nats",
-                                 *(reverse_kl(np.bincount(network.answers(part, among=among), minlength=len(among)),
-                                              usual) for part in (samples, held_out)), "0")  # fmt: skip
+    found |= _reading(network, real.among, samples, train, held_out)
     flat, flat_train, flat_held_out = (part.reshape(len(part), -1) for part in (samples, train, held_out))
     copies = neighbours.copying(flat, flat_train, flat_held_out)
     floor = neighbours.copying_floor(flat_train, flat_held_out)
@@ -105,6 +100,20 @@ def _judge_pictures(experiment, real, n, seed, rng):
     found["copied"] = Figure("nearer to training than held out", copies.copied, floor.copied, "½; copies: 1")
     counts = {"samples": len(samples), "held_out": len(held_out), "train": len(train)}
     return Judgement(found, counts, network.name, (samples, train, copies.ratio, floor.ratio))
+
+
+def _reading(network, among, samples, train, held_out):
+    """What the network reads: is it legible, and does each class come as often as in training? Dict of Figures."""
+    question, answers = next(iter(network.questions.items()))
+    among = tuple(answers if among is None else among)
+    seen = np.unique(network.answers(train, among=among))
+    among = [among[answer] for answer in seen]  # of a class that is not there no share can be asked
+    ours, usual, floor = (network.probabilities(part, among=among) for part in (samples, train, held_out))
+    counts = [np.bincount(part.argmax(axis=1), minlength=len(among)) for part in (ours, usual, floor)]
+    legible = [float((part.max(axis=1) > 0.9).mean()) for part in (ours, floor)]
+    divergence = [reverse_kl(part, counts[1]) for part in (counts[0], counts[2])]
+    return {"legible": Figure(f"share legible ({question}, p > 0.9)", *legible, "as held out"),
+            "classes_kl": Figure(f"reverse KL of each {question}'s share, nats", *divergence, "0")}
 
 
 def _judge_points(experiment, law, n, seed, rng):
@@ -236,13 +245,12 @@ def picture(judgement, path):
 
 def _text(value):
     if isinstance(value, Estimate):
-        return f"{_number(value.mean)} ± {_number(value.error)}"
-    return str(value) if isinstance(value, int) else _number(value)
+        digits = _decimals(value.error)
+        return f"{value.mean:.{digits}f} ± {value.error:.{digits}f}"
+    return str(value) if isinstance(value, int) or value == 0 else f"{value:.{_decimals(value)}f}"
 
 
-def _number(value):
-    """Three digits after the point; five below 0.01, fewer from 10 up."""
-    if value == 0 or not math.isfinite(value):
-        return f"{value:g}"
+def _decimals(value):
+    """How many digits after the point: three, five below 0.01, fewer from 10 up."""
     size = abs(value)
-    return f"{value:.{5 if size < 0.01 else 3 if size < 10 else 1 if size < 100 else 0}f}"
+    return 5 if size < 0.01 else 3 if size < 10 else 1 if size < 100 else 0

@@ -77,7 +77,7 @@ class Experiment(base.Experiment):
     def real(self):
         """The training letters, and 1,000 that were held out."""
         held_out = coarse(glyphs.load(1000, seed=3, **CHOICE).images)  # as `test`, which is shorter in the quick size
-        return judging.Pictures(self.train, held_out, LEVELS - 1, "glyphs")
+        return judging.Pictures(self.train, held_out, LEVELS - 1, "glyphs", CAPITALS)
 
 
 def coarse(images):

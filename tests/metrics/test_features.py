@@ -139,9 +139,12 @@ def test_what_is_no_picture_or_no_answer_is_refused():
             network.answers(np.zeros((1, 64)), among=among)
 
 
-def test_a_file_that_was_changed_or_is_not_there_is_refused():
+def test_a_file_that_was_changed_or_is_not_there_is_refused(monkeypatch):
     content = files("minigen.metrics").joinpath("features_digits.npz").read_bytes()
     with pytest.raises(CorruptError, match=r"features digits: the file's SHA-256 is [0-9a-f]{16}…, expected d0deec11"):
         features.read("digits", content[:-1] + b"x", features.SHA256["digits"])
     with pytest.raises(DataError, match="no network 'faces'; there are glyphs, digits"):
         features.load("faces")
+    monkeypatch.setitem(features.SHA256, "lost", "0" * 64)
+    with pytest.raises(CorruptError, match="features lost: the file cannot be read"):
+        features.load("lost")

@@ -29,7 +29,7 @@ class Model:
 def letters():
     """The real pictures: 600 to train on, 300 held out, as bytes."""
     images = glyphs.load(900, seed=50, **PLAIN).images
-    return judging.Pictures(images[:600], images[600:], 255, "glyphs")
+    return judging.Pictures(images[:600], images[600:], 255, "glyphs", PLAIN["characters"])
 
 
 def drawn(n, rng, characters=PLAIN["characters"]):
@@ -42,8 +42,8 @@ def figures(model, n=None, seed=0):
 
 def test_a_perfect_model_is_as_good_as_the_pictures_held_out(letters):
     found = figures(Model(drawn, letters))
-    assert list(found) == ["frechet", "kernel", "mmd", "precision", "recall", "density", "coverage", "classes_kl",
-                           "nearest_ratio", "copied"]
+    assert list(found) == ["frechet", "kernel", "mmd", "precision", "recall", "density", "coverage", "legible",
+                           "classes_kl", "nearest_ratio", "copied"]
     for name in ("precision", "recall", "coverage", "nearest_ratio", "copied"):
         assert found[name].samples == pytest.approx(found[name].floor, abs=0.1), name
     assert found["density"].samples == pytest.approx(1, abs=0.15)
@@ -52,6 +52,7 @@ def test_a_perfect_model_is_as_good_as_the_pictures_held_out(letters):
         assert isinstance(found[name].samples, Estimate)
         assert abs(found[name].samples.mean) < 4 * found[name].samples.error
     assert found["classes_kl"].samples < 0.15 and found["copied"].floor == 0.5
+    assert found["legible"].samples > 0.95
 
 
 def test_copies_have_the_best_scores_and_are_found(letters):
@@ -64,7 +65,8 @@ def test_a_collapsed_model_loses_recall_coverage_and_classes(letters):
     found = figures(Model(lambda n, rng: drawn(n, rng, "E"), letters))
     assert found["precision"].samples > 0.9
     assert found["recall"].samples < 0.3 and found["coverage"].samples < 0.2
-    assert found["classes_kl"].samples == pytest.approx(math.log(26), abs=0.6)
+    assert found["classes_kl"].samples == pytest.approx(math.log(26), abs=0.6)  # E is not quite 1/26 of these
+    assert found["legible"].samples > 0.95
     assert found["frechet"].samples > 10 * found["frechet"].floor
     assert found["kernel"].samples.mean > 10 * found["kernel"].samples.error
 
@@ -72,6 +74,7 @@ def test_a_collapsed_model_loses_recall_coverage_and_classes(letters):
 def test_noise_is_no_good_in_any_figure_and_does_not_count_as_copied(letters):
     found = figures(Model(lambda n, rng: rng.uniform(0, 255, (n, 28, 28)), letters), 100)
     assert found["precision"].samples < 0.1 and found["density"].samples < 0.1 and found["copied"].samples < 0.02
+    assert found["legible"].samples < 0.5
     assert found["frechet"].samples > 10 * found["frechet"].floor
 
 
@@ -85,7 +88,7 @@ def test_the_seed_decides_and_n_counts(letters):
 
 def test_smaller_pictures_are_enlarged():
     images = glyphs.load(400, seed=51, size=16, **PLAIN).images
-    real = judging.Pictures(images[:300], images[300:], 255, "glyphs")
+    real = judging.Pictures(images[:300], images[300:], 255, "glyphs")  # without saying which can be
     found = figures(Model(lambda n, rng: glyphs.sample(n, rng=rng, size=16, **PLAIN).images, real))
     assert found["precision"].samples > 0.8 and found["recall"].samples > 0.8 and found["classes_kl"].samples < 0.4
 
@@ -135,9 +138,9 @@ def test_the_table_and_the_dict_say_the_same(letters):
 
 
 @pytest.mark.parametrize(("value", "text"), [
-    (0.0, "0"), (8, "8"), (0.98765, "0.988"), (123.4, "123"), (12.34, "12.3"), (0.98, "0.980"), (0.0012345, "0.00123"),
+    (0.0, "0.0"), (0, "0"), (8, "8"), (0.98765, "0.988"), (123.4, "123"), (12.34, "12.3"), (0.98, "0.980"), (0.0012345, "0.00123"),
     (-0.00001, "-0.00001"),
-    (Estimate(1.5, 0.25), "1.500 ± 0.250"), (float("inf"), "inf"),
+    (Estimate(1.5, 0.25), "1.500 ± 0.250"), (Estimate(0.00491, 0.02), "0.005 ± 0.020"), (float("inf"), "inf"),
 ])  # fmt: skip
 def test_numbers_are_short(value, text):
     assert judging._text(value) == text
