@@ -247,7 +247,7 @@ def _text(value):
     if isinstance(value, Estimate):
         digits = _decimals(value.error)
         return f"{value.mean:.{digits}f} ± {value.error:.{digits}f}"
-    return str(value) if isinstance(value, int) or value == 0 else f"{value:.{_decimals(value)}f}"
+    return f"{value:g}" if isinstance(value, int) or value == 0 else f"{value:.{_decimals(value)}f}"
 
 
 def _decimals(value):
