@@ -34,7 +34,8 @@ ASKS = {
     "put": ("I put the {thing} {place}.", "The {thing} is {place} now.", "I left the {thing} {place}."),
     "where": ("Where is the {thing}?", "Where did I put the {thing}?", "Do you know where the {thing} is?"),
     "paint": ("My {thing} is {colour}.", "I have a {colour} {thing}.", "I painted my {thing} {colour}."),
-    "colour": ("What colour is my {thing}?", "Which colour has my {thing}?", "Do you remember the colour of my {thing}?"),
+    "colour": ("What colour is my {thing}?", "Which colour has my {thing}?",
+               "Do you remember the colour of my {thing}?"),
     "fact": ("What colour is {fact}?", "Which colour has {fact}?"),
     "opposite": ("What is the opposite of {left}?", "Tell me the opposite of {left}.", "The opposite of {left}?"),
     "sum": ("What is {a} {sign} {b}?", "How much is {a} {sign} {b}?", "{a} {symbol} {b} = ?", "Add {a} and {b}."),
@@ -66,7 +67,7 @@ ANSWERS = {
 }
 
 # Frames for what nobody can answer; {x} and {y} are made-up words.
-STRANGE = ("Who is the king of {X}?", "Tell me about {x}.", "I like {x}.", "Is {x} a {y}?", "Sing a song of the {thing}.",
+STRANGE = ("Who is the king of {X}?", "Tell me about {x}.", "I like {x}.", "Is {x} a {y}?", "Sing of the {thing}.",
            "Why is the {thing} {x}?", "{X} {y}!", "When will it {x}?", "How far is {X}?", "{X}", "Do you like {y}?",
            "What is the {x} of {y}?", "Can you {x} the {thing}?", "{X} the {thing} {y}.", "The {x} is {y} now.",
            "My {x} is {y}.", "Where is {X}?", "What colour is {x}?")  # fmt: skip

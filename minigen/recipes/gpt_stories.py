@@ -1,8 +1,8 @@
 """gpt-stories: a small GPT on stories whose exact entropy is known.
 
-The words of the stories become tokens by byte-pair encoding: each of the 302 words of the grammar, with the space before
-it, is one token, and a whole story has 52 to 103 of them, 78 on average. So a row of a batch is one story, from the end
-mark of the one before to its own, and attention reaches back to who had the kite at the beginning. No story is seen
+The words of the stories become tokens by byte-pair encoding: each of the 302 words of the grammar, with the space
+before it, is one token, and a whole story has 52 to 103 of them, 78 on average. So a row of a batch is one story, from
+the end mark of the one before to its own, and attention reaches back to who had the kite at the beginning. No story is seen
 twice: the grammar writes new ones for every step. They are drawn for eight batches at once and sorted by length, so
 that a batch is of stories about equally long; what a row is shorter than the longest has no loss.
 
@@ -122,11 +122,12 @@ class Experiment(gpt_shakespeare.Experiment):
     def surprise(self, texts):
         """−log p of some texts together, in nats."""
         rows = sorted(map(self.row, texts), key=lambda row: len(row[0]))
-        return sum(float(masked_loss(self.model, *padded(rows[i : i + 50])).data.sum()) for i in range(0, len(rows), 50))
+        batches = (padded(rows[i : i + 50]) for i in range(0, len(rows), 50))
+        return sum(float(masked_loss(self.model, *batch).data.sum()) for batch in batches)
 
     def seen(self):
-        """All texts that the training so far has seen, drawn again."""
-        for group in range(-(-self.taken.value // self.together)):
+        """All texts that the whole training sees, drawn again."""
+        for group in range(-(-self.steps // self.together)):
             yield from self.texts(self.together * self.batch_size, np.random.default_rng([self.seed, 5, group]))
 
     def sample(self, n, rng):
