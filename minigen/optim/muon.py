@@ -1,22 +1,19 @@
-"""Muon: a step that changes a matrix equally in all directions.
+"""Muon: momentum whose step has the same length in every direction of a matrix.
 
-The gradient G of a weight matrix is a sum over examples, and a few directions outweigh the rest: of its singular values
-G = U diag(s) Vᵀ the largest are many times the others. Steps along G move the weights in these few directions only. If
-all of the s are made 1, directions that are rare in the data are learnt as fast as the frequent ones:
+The gradient of a weight matrix is often nearly of low rank: a few directions get large steps, the rest next to none.
+Write it by its singular values, G = U S Vᵀ. Muon steps along the nearest orthogonal matrix, U Vᵀ: the same directions,
+all singular values 1. The decomposition itself would be slow; an odd polynomial does nearly the same. For X = U S Vᵀ,
 
-    b ← momentum · b + (1 − momentum) · G                                                      (O.12)
-    O = U Vᵀ  of  G + momentum · (b − G)        Nesterov's look ahead                          (O.13)
-    W ← (1 − lr · weight_decay) W − lr · √max(1, rows/columns) · O                             (O.14)
+    a X + b (X Xᵀ) X + c (X Xᵀ)² X  =  U (a S + b S³ + c S⁵) Vᵀ,                               (O.12)
 
-U Vᵀ without a singular value decomposition: for odd polynomials, φ(X) = aX + b(XXᵀ)X + c(XXᵀ)²X = U diag(φ(s)) Vᵀ,
-since XXᵀ = U diag(s²) Uᵀ. So a few matrix products, repeated, bring all of the s near 1 (Newton–Schulz):
+so iterating it iterates s → a s + b s³ + c s⁵ on every singular value. Begin with X = G/‖G‖, all of whose singular
+values are at most 1. With a, b, c = 3.4445, −4.7750, 2.0315 small values grow by 3.4 each time and large ones stay near
+1: after five iterations all that began above 0.002 lie between 0.68 and 1.21. Nearer is not needed.
 
-    X₀ = M/‖M‖,     X ← aX + b(XXᵀ)X + c(XXᵀ)²X,     a, b, c = 3.4445, −4.7750, 2.0315        (O.15)
+    m ← μ m + (1 − μ) g,      u = (1 − μ) g + μ m  (look ahead)                                (O.13)
+    p ← (1 − lr · weight_decay) p − lr · √max(1, rows/columns) · orthogonal(u)                 (O.14)
 
-Division by the length ‖M‖ (Frobenius) puts the s between 0 and 1. The steep slope a at 0 brings up small ones: after
-five rounds all from 0.003 to 1 are between 0.67 and 1.21. Nearer to 1 it need not be.
-
-It is for the matrices inside of a network. Embeddings, vectors and the last layer go to AdamW.
+The step's size has nothing to do with the gradient's, as in Adam. For embeddings, biases and gains take AdamW.
 """
 
 import numpy as np
@@ -25,62 +22,64 @@ from minigen import kernels
 from minigen.errors import ShapeError
 from minigen.optim.optimizer import Optimizer
 
-COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+A, B, C = 3.4445, -4.7750, 2.0315
 
 
 class Muon(Optimizer):
-    """Momentum, orthogonalised.
+    """Momentum with orthogonal steps, for matrices.
 
-    params:        Tensors of two axes, or a list of dicts (groups); see Optimizer.
-    lr:            step size: about how much each singular value of a square matrix changes per step.
-    momentum:      how much of the last direction is kept.
+    params:        Tensors with two axes, or a list of dicts (groups); see Optimizer.
+    lr:            the length of the step in every direction; 0.02 is usual.
     weight_decay:  parameters shrink by lr · weight_decay per step, as in AdamW.
-    rounds:        of (O.15).
+    momentum:      μ, the share of the running mean that is kept.
+    nesterov:      look ahead along the momentum.
+    eps:           the least length by which a matrix is divided.
+    ns_steps:      iterations of (O.12).
 
-    Equation: (O.12)–(O.15) in the module's docstring.
-    Source:   Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks" (kellerjordan.github.io).
-              Differs: (O.15) in the parameters' own precision.
+    Equation: (O.12)–(O.14) in the module's docstring.
+    Source:   Jordan et al. 2024, "Muon: an optimizer for hidden layers in neural networks"; decoupled decay: Liu et al.
+              2025, arXiv:2502.16982.  Differs: float32 where the authors have bfloat16.
     Raises:   ShapeError for a parameter that is no matrix.
     """
 
-    limits = {"lr": (0.0, np.inf), "momentum": (0.0, 1.0), "weight_decay": (0.0, np.inf), "rounds": (1, 100)}
+    limits = {"lr": (0.0, np.inf), "momentum": (0.0, 1.0), "weight_decay": (0.0, np.inf), "ns_steps": (1.0, 100.0)}
 
-    def __init__(self, params, lr=0.02, momentum=0.95, weight_decay=0.0, rounds=5):
-        options = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "rounds": rounds}
-        super().__init__(params, options)
+    def __init__(self, params, lr=1e-3, weight_decay=0.1, momentum=0.95, nesterov=True, eps=1e-7, ns_steps=5):
+        super().__init__(params, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum, "nesterov": nesterov,
+                                  "eps": eps, "ns_steps": ns_steps})
 
     def _check_params(self, params):
         super()._check_params(params)
         for position, p in enumerate(params):
             if p.ndim != 2:
-                raise ShapeError(f"Muon: parameter {position} has shape {p.shape}; expected two axes. Give the others "
-                                 f"to AdamW")
+                raise ShapeError(f"Muon: parameter {position} has shape {p.shape}; expected matrices, two axes")
 
     def _state_names(self, options):
         return ("momentum_buffer",)
 
     def _update(self, options, step, p, gradients, momentum_buffer):
-        momentum, end = options["momentum"], 0
+        keep, place = options["momentum"], 0
         p *= 1.0 - options["lr"] * options["weight_decay"]
         for gradient in gradients:
-            place = slice(end, end := end + gradient.size)
-            average = momentum_buffer[place].reshape(gradient.shape)  # a view
-            average += (1.0 - momentum) * (gradient - average)  # (O.12)
-            direction = orthogonalized(gradient + momentum * (average - gradient), int(options["rounds"]))  # (O.13)
+            part = slice(place, place + gradient.size)
+            mean = momentum_buffer[part].reshape(gradient.shape)
+            mean += (1.0 - keep) * (gradient - mean)
+            ahead = gradient + keep * (mean - gradient) if options["nesterov"] else mean  # (O.13)
             rows, columns = gradient.shape
-            p[place] -= options["lr"] * max(1.0, rows / columns) ** 0.5 * direction.reshape(-1)  # (O.14)
+            length = options["lr"] * max(1.0, rows / columns) ** 0.5
+            p[part] -= (length * orthogonal(ahead, int(options["ns_steps"]), options["eps"])).reshape(-1)  # (O.14)
+            place = part.stop
 
 
-def orthogonalized(matrix, rounds=5):
-    """The matrix with all its singular values brought near 1.
+def orthogonal(matrix, steps=5, eps=1e-7):
+    """Nearly U Vᵀ of a matrix U S Vᵀ: singular values between 0.68 and 1.21, if they were not tiny.
 
-    Equation: (O.15)
-    Shapes:   (M, N) → (M, N)
+    Equation: (O.12), `steps` times, on the matrix divided by its length
+    Shapes:   (rows, columns) → (rows, columns)
     """
-    a, b, c = COEFFICIENTS
-    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # the small side first: XXᵀ is then small
-    x = x / (np.linalg.norm(x) + 1e-7)
-    for _ in range(rounds):
+    wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # X Xᵀ is as small as it can be
+    x = wide / max(float(np.linalg.norm(wide)), eps)
+    for _ in range(steps):
         square = kernels.matrix_product(x, x.T)
-        x = a * x + kernels.matrix_product(b * square + c * kernels.matrix_product(square, square), x)
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+        x = A * x + kernels.matrix_product(B * square + C * kernels.matrix_product(square, square), x)
+    return x.T if wide is not matrix else x
