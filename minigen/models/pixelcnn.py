@@ -101,9 +101,10 @@ class PixelCNN(nn.Module):
     width, layers, dropout:  C, the number of gated layers, the probability of dropping a gated feature
     orders:      K of (6.13): 1, 2, 4 or 8 reading orders
     classes:     0, or how many classes there are: then log_prob and sample want labels
+    reach:       how many rows up, and pixels to the left, the first convolution of each stack sees
     """
 
-    def __init__(self, likelihood, size, *, high, width=48, layers=6, dropout=0.0, orders=1, classes=0, rng):
+    def __init__(self, likelihood, size, *, high, width=48, layers=6, dropout=0.0, orders=1, classes=0, reach=3, rng):
         height, across = size
         if orders not in (1, 2, 4, 8) or (orders == 8 and height != across):
             raise ShapeError(
@@ -111,11 +112,12 @@ class PixelCNN(nn.Module):
             )
         self.likelihood, self.size, self.orders, self.classes = likelihood, (height, across), orders, classes
         self.scaled = nn.Scaled(high)
-        self.first_down = nn.CausalConv2d(1, width, (3, 5), "down", before=True, rng=rng)
-        self.first_right = nn.CausalConv2d(1, width, (1, 3), "right", before=True, rng=rng)
-        self.place = nn.Embedding(orders, 2 * width * height * across, rng=rng)  # an offset for each pixel
+        self.reach, conditions = reach, orders * max(classes, 1)
+        self.first_down = nn.CausalConv2d(1, width, (reach, 2 * reach - 1), "down", before=True, rng=rng)
+        self.first_right = nn.CausalConv2d(1, width, (1, reach), "right", before=True, rng=rng)
+        self.place = nn.Embedding(conditions, 2 * width * height * across, rng=rng)  # an offset for each pixel
         self.place.weight.overwrite(0.1 * self.place.weight.data)
-        self.layers = nn.ModuleList(GatedLayer(width, orders * max(classes, 1), dropout=dropout, rng=rng)
+        self.layers = nn.ModuleList(GatedLayer(width, conditions, dropout=dropout, rng=rng)
                                     for _ in range(layers))  # fmt: skip
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.hidden = nn.Conv2d(width, 2 * width, 1, rng=rng)
@@ -127,7 +129,7 @@ class PixelCNN(nn.Module):
         """Pictures as they lie in their reading order, (B, H, W) → the numbers of every pixel, (B, channels, H, W)."""
         condition = self._conditions(order, labels)
         x = ops.reshape(self.scaled(x), (len(x), 1, *self.size))
-        place_v, place_h = self._places(order)
+        place_v, place_h = self._places(condition)
         v, h = self.first_down(x) + place_v, self.first_right(x) + place_h
         skips = 0.0
         for layer in self.layers:
@@ -138,8 +140,8 @@ class PixelCNN(nn.Module):
     def _numbers(self, skips):
         return self.last(self.dropout(ops.silu(self.hidden(ops.silu(skips)))))
 
-    def _places(self, order):
-        return ops.chunk(ops.reshape(self.place(order), (len(order), -1, *self.size)), 2, dim=1)
+    def _places(self, condition):
+        return ops.chunk(ops.reshape(self.place(condition), (len(condition), -1, *self.size)), 2, dim=1)
 
     def _conditions(self, order, labels):
         """One whole number for the pair (class, order) of each picture."""
@@ -235,7 +237,7 @@ class _Walk:
     def __init__(self, model, order, labels):
         self.model = model
         self.condition = model._conditions(order, labels)
-        self.places = model._places(order)
+        self.places = model._places(self.condition)
         self.above = None  # v of each layer at row i − 1, (B, C, 1, W)
 
     def numbers(self, x, i, j):
@@ -243,7 +245,8 @@ class _Walk:
         if j == 0:
             self._row(x, i)
         model = self.model
-        h = model.first_right.window(self._pixels(x, [i], range(j - 3, j))) + self.places[1][:, :, i : i + 1, j : j + 1]
+        h = model.first_right.window(self._pixels(x, [i], range(j - model.reach, j)))
+        h = h + self.places[1][:, :, i : i + 1, j : j + 1]
         skips = 0.0
         for number, layer in enumerate(model.layers):
             left, self.left[number] = self.left[number], h
@@ -255,7 +258,7 @@ class _Walk:
     def _row(self, x, i):
         """The vertical stack at row i: what its convolutions saw, for each layer."""
         model = self.model
-        v = model.first_down.window(self._pixels(x, range(i - 3, i), range(x.shape[2])))
+        v = model.first_down.window(self._pixels(x, range(i - model.reach, i), range(x.shape[2])))
         v = v + self.places[0][:, :, i : i + 1]
         self.seen, rows = [], []
         zero = Tensor(np.zeros(v.shape, dtype=v.dtype))
