@@ -19,7 +19,8 @@ UNIFORM = digits.PIXELS * np.log(digits.LEVELS)
 def train_pixels(model, *, rng, steps=STEPS, lr=4e-3, images=None):
     """Train a MADE or a PixelCNN for a moment: AdamW, batches of 50, the rate falling along a cosine. Returns it.
 
-    images:   what to train on, by default the 1,000 training digits.   Shapes: (B, …)
+    images:   what to train on, by default the 1,000 training digits; for a model with classes a pair, pictures and
+              labels.   Shapes: (B, …), (B,)
     """
     batches = Batches(digits.splits().train.images if images is None else images, BATCH, rng=rng)
     optimizer = AdamW(model.parameters(), lr=lr, weight_decay=0.01)
@@ -27,17 +28,18 @@ def train_pixels(model, *, rng, steps=STEPS, lr=4e-3, images=None):
     model.train()
     for step in range(steps):
         schedule(step)
-        loss = model.loss(next(batches), rng=rng).mean()
+        batch = next(batches)
+        loss = model.loss(*(batch if isinstance(batch, tuple) else (batch,)), rng=rng).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
     return model.eval()
 
 
-def nats(model, images):
-    """−log p(x) of every picture, exact, an array (B,).   Shapes: images (B, …) → (B,)"""
+def nats(model, images, *labels):
+    """−log p(x) of every picture, exact, an array; with labels −log p(x|label).   Shapes: (B, …), (B,) → (B,)"""
     with no_grad():
-        return -model.eval().log_prob(images).data.astype(np.float64)
+        return -model.eval().log_prob(images, *labels).data.astype(np.float64)
 
 
 def better_pixels(function):

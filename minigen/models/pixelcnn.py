@@ -23,8 +23,9 @@ v at (i, j) knows all rows above i, h the pixels left of j in row i: together, e
 
     y = tanh(a + c_a) ⊙ σ(b + c_b).                                                                     (6.12)
 
-c is the *condition*: a learnt vector for a class, the same at every pixel. Residual sums carry h past each layer, and
-every layer sends a copy to the output (skip connections). Dropout acts on the gated features.
+c is the *condition*: a learnt vector for a class, the same at every pixel. (Where the ink of a class lies is told by an
+offset that each pixel has for each class, added to v⁰ and h⁰.) Residual sums carry h past each layer, and every layer
+sends a copy to the output (skip connections). Dropout acts on the gated features.
 
 **Several reading orders.** Nothing is special about beginning at the top left. Flipped and transposed, a picture can be
 read in K = 8 orders (4 if it is not square). The same network, told which order is meant, learns them all; each gives a
@@ -37,7 +38,8 @@ in an order that reads the given half first.
 
 Sources: van den Oord et al. 2016, arXiv:1606.05328 (gates, two stacks, conditions); shifts, dropout, mixtures of
 logistics: Salimans et al. 2017, arXiv:1701.05517; orders averaged: Uria et al. 2014, arXiv:1310.1757. Differs: the
-vertical stack has residual sums too; each place and each order has a learnt offset; orders are the eight of a square.
+vertical stack has residual sums too; each place has a learnt offset for each order and class; orders are the eight of a
+square.
 """
 
 import math
@@ -101,10 +103,9 @@ class PixelCNN(nn.Module):
     width, layers, dropout:  C, the number of gated layers, the probability of dropping a gated feature
     orders:      K of (6.13): 1, 2, 4 or 8 reading orders
     classes:     0, or how many classes there are: then log_prob and sample want labels
-    reach:       how many rows up, and pixels to the left, the first convolution of each stack sees
     """
 
-    def __init__(self, likelihood, size, *, high, width=48, layers=6, dropout=0.0, orders=1, classes=0, reach=3, rng):
+    def __init__(self, likelihood, size, *, high, width=48, layers=6, dropout=0.0, orders=1, classes=0, rng):
         height, across = size
         if orders not in (1, 2, 4, 8) or (orders == 8 and height != across):
             raise ShapeError(
@@ -112,9 +113,9 @@ class PixelCNN(nn.Module):
             )
         self.likelihood, self.size, self.orders, self.classes = likelihood, (height, across), orders, classes
         self.scaled = nn.Scaled(high)
-        self.reach, conditions = reach, orders * max(classes, 1)
-        self.first_down = nn.CausalConv2d(1, width, (reach, 2 * reach - 1), "down", before=True, rng=rng)
-        self.first_right = nn.CausalConv2d(1, width, (1, reach), "right", before=True, rng=rng)
+        conditions = orders * max(classes, 1)
+        self.first_down = nn.CausalConv2d(1, width, (3, 5), "down", before=True, rng=rng)
+        self.first_right = nn.CausalConv2d(1, width, (1, 3), "right", before=True, rng=rng)
         self.place = nn.Embedding(conditions, 2 * width * height * across, rng=rng)  # an offset for each pixel
         self.place.weight.overwrite(0.1 * self.place.weight.data)
         self.layers = nn.ModuleList(GatedLayer(width, conditions, dropout=dropout, rng=rng)
@@ -245,7 +246,7 @@ class _Walk:
         if j == 0:
             self._row(x, i)
         model = self.model
-        h = model.first_right.window(self._pixels(x, [i], range(j - model.reach, j)))
+        h = model.first_right.window(self._pixels(x, [i], range(j - 3, j)))
         h = h + self.places[1][:, :, i : i + 1, j : j + 1]
         skips = 0.0
         for number, layer in enumerate(model.layers):
@@ -258,7 +259,7 @@ class _Walk:
     def _row(self, x, i):
         """The vertical stack at row i: what its convolutions saw, for each layer."""
         model = self.model
-        v = model.first_down.window(self._pixels(x, range(i - model.reach, i), range(x.shape[2])))
+        v = model.first_down.window(self._pixels(x, range(i - 3, i), range(x.shape[2])))
         v = v + self.places[0][:, :, i : i + 1]
         self.seen, rows = [], []
         zero = Tensor(np.zeros(v.shape, dtype=v.dtype))
