@@ -194,7 +194,7 @@ BELL = Exercise(
         "to subtract, and what is different at k = 0 and at k = levels − 1.",
         "Far from the bell both sigmoids round to the same number, and log(0) is −inf. Use the form (6.16); "
         "−mg.softplus(−t) is log σ(t).",
-        "up = −softplus(−b), down = −softplus(a), inner = up + down + log(−expm1(−δ)); then "
+        "up = −softplus(−b), down = −softplus(a), inner = up + down + log(−expm1(a − b)); then "
         "mg.where(k == 0, up, mg.where(k == levels − 1, down, inner)).",
     ),
     mistakes=(
