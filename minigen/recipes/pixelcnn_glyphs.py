@@ -149,7 +149,9 @@ RECIPE = base.Recipe(
     summary="gated PixelCNN that draws the letter asked for, 28×28 capitals in many typefaces",
     lesson="06",
     build=Experiment,
-    band={"test_nll": (100.0, 190.0), "drawn_as_asked": (0.8, 1.0)},
+    # Seeds 0, 1, 2 gave 135.2, 133.0 and 135.1 nats, and shares of 0.80, 0.82 and 0.83 (standard error 0.025); quick,
+    # seeds 0 and 1: 273 and 267 nats. The letters depend a little on matplotlib's version, so the ends are wide.
+    band={"test_nll": (118.0, 150.0), "drawn_as_asked": (0.7, 0.95)},
     quick_band={"test_nll": (235.0, 310.0)},
     anchor="the same letters: vae-glyphs 232 nats (a bound, and told nothing)",
     source="van den Oord et al. 2016, arXiv:1606.05328; Salimans et al. 2017, arXiv:1701.05517",
