@@ -76,8 +76,9 @@ LESSONS = (
     ),  # fmt: skip
     Lesson(
         "06", "Autoregressive images", "p(x) as a product of conditionals, pixel by pixel",
-        modules=("models/made.py", "models/pixelcnn.py"),
-        recipes=("made-digits", "pixelcnn-digits"),
+        notebook="06_autoregressive_images.ipynb",
+        modules=("models/made.py", "models/pixelcnn.py", "nn/masked.py"),
+        recipes=("made-digits", "pixelcnn-digits", "pixelcnn-glyphs"),
     ),  # fmt: skip
     Lesson(
         "07", "Transformers and GPT", "self-attention, GPT, sampling, text and code",
