@@ -39,7 +39,7 @@ def run(tiny_recipe, tmp_path, monkeypatch, capsys):
 def test_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("list", "train", "sample", "demo", "gradcheck", "lessons", "progress", "fetch"):
+    for command in ("list", "train", "sample", "evaluate", "chat", "demo", "gradcheck", "lessons", "progress", "fetch"):
         assert f"\n    {command}" in out
     assert run() == (0, out, "")
 
@@ -73,6 +73,8 @@ def test_help_does_not_wait_for_matplotlib_or_the_models():
     (["train", "tinny"], "no recipe is called 'tinny'; did you mean tiny?"),
     (["train", "zzz"], "no recipe is called 'zzz'; there are: "),
     (["sample", "nowhere"], "nowhere: holds no run"),
+    (["evaluate", "nowhere"], "nowhere: holds no run"),
+    (["evaluate", "nowhere", "--n", "0"], "'0' is not a whole number of at least 1"),
     (["fetch", "mnist", "--data", "nowhere"], "nowhere does not exist"),
 ])  # fmt: skip
 def test_a_mistake_gets_one_message_and_code_2(run, arguments, message):
@@ -219,6 +221,21 @@ def test_an_evaluation_that_is_not_finite_or_misses_the_bands_metric_is_an_error
     assert code == 2 and "the band names ['test_error']" in err
 
 
+def test_evaluate_prints_a_table_and_writes_the_picture_and_the_file(run, tmp_path):
+    run("train", "vae-digits", "--quick", "--steps", "5", "--out", "a")
+    code, out, err = run("evaluate", "a", "--n", "60", "--seed", "2", "--json", "figures.json")
+    assert (code, err) == (0, "") and "Fréchet distance" in out and "coverage" in out
+    assert (tmp_path / "a/nearest-seed2.png").read_bytes().startswith(b"\x89PNG")
+    assert set(json.loads((tmp_path / "figures.json").read_text())) == {"run", "seed", "figures", "counts", "features"}
+    assert run("evaluate", "a", "--n", "60", "--seed", "2", "--json", "figures.json")[1] == out
+
+
+def test_evaluate_has_no_measure_for_what_is_neither_picture_nor_point(run):
+    run("train", "tiny", "--quick", "--out", "a")
+    code, out, err = run("evaluate", "a")
+    assert (code, out) == (2, "") and "makes neither pictures nor points" in err
+
+
 def test_sample_draws_the_same_picture_for_the_same_seed(run, tmp_path):
     run("train", "tiny", "--quick", "--out", "a")
     for arguments in (["--out", "1.png"], ["--out", "2.png"], ["--seed", "1", "--out", "3.png"], ["--n", "9"]):
@@ -227,6 +244,33 @@ def test_sample_draws_the_same_picture_for_the_same_seed(run, tmp_path):
     assert one == two != three
     assert (tmp_path / "a/sample-seed0.png").exists()
     assert "ends in .png" in run("sample", "a", "--out", "picture.jpg")[2]
+
+
+def test_images_are_not_written_as_text(run, tmp_path):
+    run("train", "tiny", "--quick", "--out", "a")
+    code, out, err = run("sample", "a", "--out", "b.txt")
+    assert (code, out) == (2, "") and "the samples of a are no texts; expected a name that ends in .png" in err
+    assert not (tmp_path / "b.txt").exists()
+
+
+@pytest.fixture
+def writing(tiny, monkeypatch):
+    """The tiny recipe as one whose samples are texts."""
+    monkeypatch.setattr(tiny.Tiny, "text", True)
+    monkeypatch.setattr(tiny.Tiny, "sample", lambda self, n, rng: [f"n° {rng.integers(10**6)}" for _ in range(n)])
+
+
+def test_texts_are_printed_or_written_to_a_file(run, tmp_path, writing, monkeypatch):
+    run("train", "tiny", "--quick", "--out", "a")
+    code, printed, err = run("sample", "a")
+    assert (code, err) == (0, "") and len(printed.split(recipes.base.BETWEEN)) == 8
+    assert not (tmp_path / "a/sample-seed0.png").exists()
+    assert run("sample", "a", "--out", "b.txt", "--n", "8") == (0, "b.txt\n", "")
+    assert (tmp_path / "b.txt").read_text(encoding="utf-8") == printed
+    assert len(run("sample", "a", "--n", "3")[1].split(recipes.base.BETWEEN)) == 3
+    assert run("sample", "a", "--seed", "1")[1] != printed
+    code, _, err = run("sample", "a", "--out", "nowhere/b.txt")
+    assert code == 2 and "cannot be written" in err
 
 
 def test_a_loaded_run_has_the_trained_weights(run, tmp_path):

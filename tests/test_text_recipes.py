@@ -76,6 +76,26 @@ def test_drawn_text_stays_inside_its_axes(width):
 def test_text_is_wrapped_at_words_and_parted_by_empty_lines():
     lines = base.text_lines(["one two three four five six seven", "next\n\nline"], 110, 10)
     assert lines == ["one two three four", "five six seven", "", "next", "", "line"]
+    code = base.text_lines(["def f(x):\n    return x"], 110, 10, "monospace")
+    assert code == ["def f(x):", "    return x"]
+
+
+def test_letters_of_one_width_fill_the_width_and_no_more():
+    picture, axes = viz.figure("", width=6, height=3)
+    base.draw_text(axes, ["x" * 500], family="monospace")
+    picture.draw_without_rendering()
+    box, frame = axes.texts[0].get_window_extent(), axes.get_window_extent()
+    assert 0.9 * frame.width < box.width <= frame.width
+
+
+def test_control_characters_are_shown_as_a_sign():
+    assert base.printable("a\x1b[31mb\x00\r\n\té") == "a�[31mb��\n�é"
+    assert base.text_lines(["a\x07b"], 110, 10) == ["a�b"]
+
+
+def test_only_recipes_for_text_say_that_their_samples_are_texts():
+    texts = {name for name in recipes.names() if recipes.get(name).build.text}
+    assert texts == {"gpt-chat", "gpt-shakespeare", "gpt-stories", "ngram-shakespeare", "ngram-stories"}
 
 
 def test_a_formula_in_a_sample_is_drawn_as_it_is(tmp_path):

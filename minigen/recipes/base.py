@@ -91,6 +91,7 @@ class Experiment:
         keep_best        names from the state that are set back to the best; default those called "model" and "ema"
         checkpoint_every steps between checkpoints
         threads          threads that compute while training, see `train.fit`
+        text             True if samples are texts
 
     The evaluation, the pictures and the validation take their random numbers from generators of their own, made from
     the seed when they are called, so that a resumed run comes to the same figures.
@@ -106,6 +107,7 @@ class Experiment:
     keep_best = None
     checkpoint_every = None
     threads = None
+    text = False
 
     def step(self):
         """One training step. Returns a dict of floats, "loss" first, or the loss alone."""
@@ -116,7 +118,7 @@ class Experiment:
         raise NotImplementedError(f"{type(self).__name__} does not define evaluate")
 
     def sample(self, n, rng):
-        """n samples from the trained model, by default images (n, H·W), (n, H, W) or (n, 1, H, W)."""
+        """n samples from the trained model, by default images (n, H·W), (n, H, W) or (n, 1, H, W); texts: a list."""
         raise NotImplementedError(f"{type(self).__name__} does not define sample")
 
     def fit(self, **settings):
@@ -129,6 +131,13 @@ class Experiment:
         """The part of the state that makes the trained model: what is saved as its weights."""
         names = [name for name in ("model", "ema") if name in self.state] if self.keep_best is None else self.keep_best
         return {name: self.state[name] for name in names}
+
+    def real(self):
+        """What samples are measured against by `minigen evaluate`, a `judging.Pictures` or `judging.Points`.
+
+        None, the default: the samples are neither pictures nor points, or there is no measure for them.
+        """
+        return None
 
     def draw(self, axes, n, rng, title=None):
         """Draw n samples on matplotlib axes. What is not an image (points in the plane, text) overrides this."""
@@ -170,13 +179,15 @@ def loss_picture(folder):
     return path
 
 
+BETWEEN = "\n\n* * *\n\n"  # two texts in one file
 LINE = 1.4  # from one line of text to the next, in sizes of its letters
 
 
-def draw_text(axes, texts, *, size=8, title=None):
+def draw_text(axes, texts, *, size=8, title=None, family=None):
     """Write texts on matplotlib axes, one below the other, wrapped to their width: as many as there is room for.
 
     size:     of the letters, in points.
+    family:   of fonts: "monospace" for code.
     Returns:  how many lines it came to.
     """
     axes.set_axis_off()
@@ -184,22 +195,28 @@ def draw_text(axes, texts, *, size=8, title=None):
         axes.set_title(title, loc="left")
     axes.figure.draw_without_rendering()  # lays the figure out: now the axes have the size that they will have
     width, height = (length / axes.figure.dpi * 72 for length in (axes.bbox.width, axes.bbox.height))  # in points
-    lines = text_lines(texts, width, size)
+    lines = text_lines(texts, width, size, family)
     room = max(1, int(height / (LINE * size)))
     axes.text(0, 1, "\n".join(lines[:room]), size=size, va="top", ha="left", linespacing=LINE, parse_math=False,
-              transform=axes.transAxes, clip_on=True)
+              family=family, transform=axes.transAxes, clip_on=True)
     return len(lines)
 
 
-def text_lines(texts, width, size):
+def text_lines(texts, width, size, family=None):
     """Texts as lines that fit into a width in points; an empty line between two texts."""
-    characters = max(20, int(width / (0.54 * size)))  # a letter is about half as wide as the size says
+    letter = 0.63 if family == "monospace" else 0.54  # how wide a letter is about, in sizes
+    characters = max(20, int(width / (letter * size)))
     lines = []
-    for text in texts:
+    for text in map(printable, texts):
         lines += [""] * bool(lines)
         for line in text.split("\n"):
             lines += textwrap.wrap(line, characters) or [""]
     return lines
+
+
+def printable(text):
+    """A text in which control characters, which an untrained model may write, are shown as the sign �."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)
 
 
 def _columns(n):
