@@ -31,8 +31,8 @@ from minigen.metrics.classification import accuracy
 from minigen.metrics.likelihood import bits_per_dim
 from minigen.models.pixelcnn import PixelCNN
 from minigen.optim import EMA, AdamW, Schedule, cosine
-from minigen.recipes import base
-from minigen.recipes.vae_glyphs import CAPITALS, LEVELS, SIZE, coarse
+from minigen.recipes import base, judging
+from minigen.recipes.vae_glyphs import CAPITALS, CHOICE, LEVELS, SIZE, coarse
 
 LETTERS = len(CAPITALS)
 
@@ -123,6 +123,10 @@ class Experiment(base.Experiment):
         """n new letters, (n, 28, 28): A, B, C, … in turn."""
         return self.draw_letters(np.arange(n) % LETTERS, rng)
 
+    def real(self):
+        """The training letters, and 1,000 that were held out."""
+        return judging.Pictures(self.train[0], letters(1000, seed=3)[0], LEVELS - 1, "glyphs", CAPITALS)
+
     def pictures(self, folder):
         """The usual pictures, and letters.png: the whole alphabet three times."""
         drawn, path = self.sample(3 * LETTERS, np.random.default_rng(0)), Path(folder) / "letters.png"
@@ -140,7 +144,7 @@ class Experiment(base.Experiment):
 
 def letters(n, *, seed):
     """n capitals: pictures (n, 28, 28) of whole levels 0 … 16, and which letters they are, (n,) of 0 … 25."""
-    drawn = glyphs.load(n, seed=seed, size=SIZE, characters=CAPITALS, sizes=("large",), positions=("centre",))
+    drawn = glyphs.load(n, seed=seed, **CHOICE)
     return coarse(drawn.images)[:, 0], drawn.character
 
 
