@@ -193,8 +193,10 @@ RECIPE = base.Recipe(
     summary="a GPT with byte-pair tokens completes Python, trained on the standard library's source",
     lesson="07",
     build=Experiment,
-    # Seeds
-    band={"test": (0.98, 1.18), "names_gain": (0.05, 0.2), "parses_gain": (0.06, 0.35)},
+    # Seeds 0, 1, 2 gave 1.074, 1.040, 1.033; names 0.198, 0.225, 0.220, of the n-gram 0.088, 0.113, 0.133; parses
+    # 0.325, 0.300, 0.350, of the n-gram 0.185, 0.150, 0.130. Each seed has its own places, and a gain a standard error
+    # of about 0.02 (names) or 0.04 (parses): the lower ends are two of them below the least gains, 0.0875 and 0.14.
+    band={"test": (0.98, 1.13), "names_gain": (0.04, 0.18), "parses_gain": (0.06, 0.32)},
     # Seeds 0, 1, 2 gave 1.763, 1.770 and 1.773 with CPython 3.11.7; wider, since every Python brings another text.
     quick_band={"test": (1.5, 2.0)},
     anchor="the n-gram of characters on the same text: 1.382 nats per character",

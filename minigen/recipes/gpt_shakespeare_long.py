@@ -46,7 +46,8 @@ RECIPE = base.Recipe(
     summary="a GPT of 0.8 million weights on tiny-shakespeare, trained with Muon until it beats the n-gram",
     lesson="07",
     build=Experiment,
-    band={"validation": (1.45, 1.62), "validation_with_context": (1.45, 1.60)},
+    # Seeds 0, 1, 2 gave 1.563, 1.561, 1.566, and with context 1.540, 1.544 (quick: 2.116 to 2.123).
+    band={"validation": (1.53, 1.60), "validation_with_context": (1.51, 1.575)},
     quick_band={"validation": (2.05, 2.19)},
     anchor="the 5-gram 1.669 nats per character; nanoGPT's README: 1.88 on a CPU, 1.4697 on an A100",
     source="Jordan et al. 2024, Muon; Su et al. 2021, arXiv:2104.09864 (rotary); Karpathy 2022, nanoGPT",
