@@ -66,9 +66,16 @@ def parser():
 
     sample = command("sample", sample_run, "draw new samples from a trained run")
     sample.add_argument("dir", type=Path, metavar="DIR", help="the run's folder")
-    sample.add_argument("--n", type=_whole(1), default=64, metavar="N", help="how many (default 64)")
+    sample.add_argument("--n", type=_whole(1), metavar="N", help="how many (default 64, of texts 8)")
     sample.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default 0")
-    sample.add_argument("--out", type=Path, metavar="FILE", help="a .png; default DIR/sample-seedN.png")
+    sample.add_argument("--out", type=Path, metavar="FILE", help="a .png, or of texts a .txt; default "
+                        "DIR/sample-seedN.png; texts are printed")
+
+    talk = command("chat", talk_to_run, "talk to a trained run of gpt-chat")
+    talk.add_argument("dir", type=Path, nargs="?", metavar="DIR", help="the run's folder; default the newest in runs/")
+    talk.add_argument("--temperature", type=_temperature, default=0.5, metavar="T",
+                      help="0 always takes the likeliest word, 1 draws as the model would (default 0.5)")
+    talk.add_argument("--seed", type=_whole(0), metavar="N", help="the same answers again; default others every time")
 
     demo = command("demo", run_demo, "train a small model of every family, in under five minutes")
     demo.add_argument("--out", type=Path, metavar="DIR", help="default: runs/demo")
@@ -125,20 +132,38 @@ def train_recipe(options):
 
 
 def sample_run(options):
-    """Draw samples from a run into a picture."""
+    """Draw samples from a run: into a picture; texts into a file, or on the terminal."""
     import numpy as np
 
     from minigen import recipes
 
+    ending = options.out.suffix if options.out else None
+    if ending not in (None, ".png", ".txt"):
+        raise CommandError(f"--out {options.out}: expected a name that ends in .png, or for texts in .txt")
+    experiment, rng = recipes.load(options.dir), np.random.default_rng(options.seed)
+    n = options.n or (8 if experiment.text else 64)
+    if ending == ".txt" and not experiment.text:
+        raise CommandError(f"--out {options.out}: the samples of {options.dir} are no texts; expected a name that ends "
+                           f"in .png")
+    if ending is None and experiment.text:
+        print(recipes.base.BETWEEN.join(experiment.sample(n, rng)))
+        return
     path = options.out or options.dir / f"sample-seed{options.seed}.png"
-    if path.suffix != ".png":
-        raise CommandError(f"--out {path}: expected a name that ends in .png")
-    experiment = recipes.load(options.dir)
     try:
-        experiment.sample_picture(path, options.n, np.random.default_rng(options.seed))
+        if ending == ".txt":
+            path.write_text(recipes.base.BETWEEN.join(experiment.sample(n, rng)) + "\n", encoding="utf-8")
+        else:
+            experiment.sample_picture(path, n, rng)
     except OSError as error:
         raise CommandError(f"{path}: cannot be written ({error})") from error
     print(path)
+
+
+def talk_to_run(options):
+    """A conversation with a trained run."""
+    from minigen import chat
+
+    chat.main(options.dir, seed=options.seed, temperature=options.temperature)
 
 
 def run_demo(options):
@@ -228,6 +253,16 @@ def _whole(least):
         return value
 
     return whole_number
+
+
+def _temperature(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
+    return value
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

@@ -91,6 +91,7 @@ class Experiment:
         keep_best        names from the state that are set back to the best; default those called "model" and "ema"
         checkpoint_every steps between checkpoints
         threads          threads that compute while training, see `train.fit`
+        text             True if samples are texts
 
     The evaluation, the pictures and the validation take their random numbers from generators of their own, made from
     the seed when they are called, so that a resumed run comes to the same figures.
@@ -106,6 +107,7 @@ class Experiment:
     keep_best = None
     checkpoint_every = None
     threads = None
+    text = False
 
     def step(self):
         """One training step. Returns a dict of floats, "loss" first, or the loss alone."""
@@ -116,7 +118,7 @@ class Experiment:
         raise NotImplementedError(f"{type(self).__name__} does not define evaluate")
 
     def sample(self, n, rng):
-        """n samples from the trained model, by default images (n, H·W), (n, H, W) or (n, 1, H, W)."""
+        """n samples from the trained model, by default images (n, H·W), (n, H, W) or (n, 1, H, W); texts: a list."""
         raise NotImplementedError(f"{type(self).__name__} does not define sample")
 
     def fit(self, **settings):
@@ -170,6 +172,7 @@ def loss_picture(folder):
     return path
 
 
+BETWEEN = "\n\n* * *\n\n"  # two texts in one file
 LINE = 1.4  # from one line of text to the next, in sizes of its letters
 
 

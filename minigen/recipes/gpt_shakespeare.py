@@ -32,6 +32,7 @@ PASSAGE = 300  # characters of a sample
 class Experiment(base.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
+    text = True
     settings = {"block_size": 64, "layers": 4, "heads": 4, "width": 128, "bias": False}
     quick_settings = {"block_size": 32, "layers": 2, "heads": 4, "width": 64, "bias": False}
     batch_size = 12

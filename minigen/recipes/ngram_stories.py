@@ -25,6 +25,7 @@ LONGEST = 1_000  # characters: a story that goes on for longer is cut there
 class Experiment(base.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
+    text = True
     checkpoint_every = 1_000  # counting again is as fast as reading a checkpoint
     part = "test"             # what the figures are measured on
     in_picture = 8
