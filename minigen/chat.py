@@ -60,7 +60,7 @@ def newest(below="runs"):
 
 def show(piece):
     """Print a piece of an answer at once."""
-    print(piece, end="", flush=True)
+    print(recipes.base.printable(piece), end="", flush=True)
 
 
 def turn(experiment, history, text, *, rng, temperature=TEMPERATURE, show=show):
@@ -90,9 +90,9 @@ def main(folder=None, *, seed=None, temperature=TEMPERATURE, lines=None):
     """
     experiment = load(folder)
     rng, history = np.random.default_rng(seed), []
-    print("Talk to a small model that has seen made-up dialogues only. Say your name, put a ball somewhere, ask for it;\n"
-          "add numbers up to 20; ask for the opposite of hot, for RELON backwards (in capitals), or: what can you do?\n"
-          "An empty line, /quit or Ctrl-D ends.")
+    print("Talk to a small model that has seen made-up dialogues only. Say your name, put a ball somewhere, ask for "
+          "it;\nadd numbers up to 20; ask for the opposite of hot, for RELON backwards (in capitals), or: what can you "
+          "do?\nAn empty line, /quit or Ctrl-D ends.")
     for line in typed() if lines is None else lines:
         if line.strip() in ("", "/quit"):
             break

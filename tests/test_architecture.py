@@ -44,7 +44,8 @@ ARROWS = {
     "catalog": set(),
     "learn": BELOW_RECIPES | {"recipes", "catalog", "minigen"},
     "workspace": set(),
-    "cli": {*BELOW_RECIPES, "recipes", "learn", "catalog", "gradtable", "workspace"},
+    "chat": {"recipes", "data"},
+    "cli": {*BELOW_RECIPES, "recipes", "learn", "catalog", "gradtable", "workspace", "chat"},
     "__init__": {"autograd", "kernels.threads", "ops", "nn", "distributions", "likelihoods", "optim", "data"},
     "__main__": {"cli"},
 }

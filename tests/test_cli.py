@@ -39,7 +39,7 @@ def run(tiny_recipe, tmp_path, monkeypatch, capsys):
 def test_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("list", "train", "sample", "demo", "gradcheck", "lessons", "progress", "fetch"):
+    for command in ("list", "train", "sample", "chat", "demo", "gradcheck", "lessons", "progress", "fetch"):
         assert f"\n    {command}" in out
     assert run() == (0, out, "")
 
@@ -227,6 +227,33 @@ def test_sample_draws_the_same_picture_for_the_same_seed(run, tmp_path):
     assert one == two != three
     assert (tmp_path / "a/sample-seed0.png").exists()
     assert "ends in .png" in run("sample", "a", "--out", "picture.jpg")[2]
+
+
+def test_images_are_not_written_as_text(run, tmp_path):
+    run("train", "tiny", "--quick", "--out", "a")
+    code, out, err = run("sample", "a", "--out", "b.txt")
+    assert (code, out) == (2, "") and "the samples of a are no texts; expected a name that ends in .png" in err
+    assert not (tmp_path / "b.txt").exists()
+
+
+@pytest.fixture
+def writing(tiny, monkeypatch):
+    """The tiny recipe as one whose samples are texts."""
+    monkeypatch.setattr(tiny.Tiny, "text", True)
+    monkeypatch.setattr(tiny.Tiny, "sample", lambda self, n, rng: [f"n° {rng.integers(10**6)}" for _ in range(n)])
+
+
+def test_texts_are_printed_or_written_to_a_file(run, tmp_path, writing, monkeypatch):
+    run("train", "tiny", "--quick", "--out", "a")
+    code, printed, err = run("sample", "a")
+    assert (code, err) == (0, "") and len(printed.split(recipes.base.BETWEEN)) == 8
+    assert not (tmp_path / "a/sample-seed0.png").exists()
+    assert run("sample", "a", "--out", "b.txt", "--n", "8") == (0, "b.txt\n", "")
+    assert (tmp_path / "b.txt").read_text(encoding="utf-8") == printed
+    assert len(run("sample", "a", "--n", "3")[1].split(recipes.base.BETWEEN)) == 3
+    assert run("sample", "a", "--seed", "1")[1] != printed
+    code, _, err = run("sample", "a", "--out", "nowhere/b.txt")
+    assert code == 2 and "cannot be written" in err
 
 
 def test_a_loaded_run_has_the_trained_weights(run, tmp_path):

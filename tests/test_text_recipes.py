@@ -78,6 +78,16 @@ def test_text_is_wrapped_at_words_and_parted_by_empty_lines():
     assert lines == ["one two three four", "five six seven", "", "next", "", "line"]
 
 
+def test_control_characters_are_shown_as_a_sign():
+    assert base.printable("a\x1b[31mb\x00\r\n\té") == "a�[31mb��\n�é"
+    assert base.text_lines(["a\x07b"], 110, 10) == ["a�b"]
+
+
+def test_only_recipes_for_text_say_that_their_samples_are_texts():
+    texts = {name for name in recipes.names() if recipes.get(name).build.text}
+    assert texts == {"gpt-chat", "gpt-shakespeare", "gpt-stories", "ngram-shakespeare", "ngram-stories"}
+
+
 def test_a_formula_in_a_sample_is_drawn_as_it_is(tmp_path):
     picture, axes = viz.figure("")
     base.draw_text(axes, ["costs $5 and $\\frac$"])

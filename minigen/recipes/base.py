@@ -198,11 +198,16 @@ def text_lines(texts, width, size):
     """Texts as lines that fit into a width in points; an empty line between two texts."""
     characters = max(20, int(width / (0.54 * size)))  # a letter is about half as wide as the size says
     lines = []
-    for text in texts:
+    for text in map(printable, texts):
         lines += [""] * bool(lines)
         for line in text.split("\n"):
             lines += textwrap.wrap(line, characters) or [""]
     return lines
+
+
+def printable(text):
+    """A text in which control characters, which an untrained model may write, are shown as the sign �."""
+    return "".join(sign if sign.isprintable() or sign == "\n" else "�" for sign in text)
 
 
 def _columns(n):

@@ -2,9 +2,9 @@
 
 The words of the stories become tokens by byte-pair encoding: each of the 302 words of the grammar, with the space
 before it, is one token, and a whole story has 52 to 103 of them, 78 on average. So a row of a batch is one story, from
-the end mark of the one before to its own, and attention reaches back to who had the kite at the beginning. No story is seen
-twice: the grammar writes new ones for every step. They are drawn for eight batches at once and sorted by length, so
-that a batch is of stories about equally long; what a row is shorter than the longest has no loss.
+the end mark of the one before to its own, and attention reaches back to who had the kite at the beginning. No story
+is seen twice: the grammar writes new ones for every step. They are drawn for eight batches at once and sorted by
+length, so that a batch is of stories about equally long; what a row is shorter than the longest has no loss.
 
 The weight matrices of the blocks are trained by Muon, the table of tokens and the norms by AdamW; both rates rise over
 the first steps and fall in a straight line to 0.
