@@ -82,8 +82,8 @@ LESSONS = (
     Lesson(
         "07", "Transformers and GPT", "self-attention, GPT, sampling, text and code",
         modules=("models/gpt.py", "models/gpt_weights.py", "models/generation.py", "data/tokenizer.py",
-                 "data/dialogues.py", "chat.py"),
-        recipes=("gpt-chat", "gpt-shakespeare", "gpt-stories"),
+                 "data/dialogues.py", "chat.py", "metrics/code.py"),
+        recipes=("gpt-chat", "gpt-code", "gpt-shakespeare", "gpt-shakespeare-long", "gpt-stories"),
     ),  # fmt: skip
     Lesson("08", "Generative adversarial networks", "minimax, instability, mode collapse"),
     Lesson("09", "Style-based generators", "StyleGAN, editing by style"),

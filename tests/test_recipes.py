@@ -13,7 +13,7 @@ from minigen.train import capture
 
 STEPS, STOP = 24, 13
 # What a recipe needs, as it is called in the cache.
-DOWNLOADS = dict.fromkeys(("gpt-shakespeare", "ngram-shakespeare"), TINY_SHAKESPEARE.name)
+DOWNLOADS = dict.fromkeys(("gpt-shakespeare", "gpt-shakespeare-long", "ngram-shakespeare"), TINY_SHAKESPEARE.name)
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ import numpy as np
 from minigen.autograd import no_grad
 from minigen.data import fetch
 from minigen.data.characters import Characters
+from minigen.errors import ShapeError
 from minigen.models import generation
 from minigen.models.gpt import GPT, Config
 from minigen.optim import AdamW, Schedule, clip_grad_norm_, cosine
@@ -49,11 +50,15 @@ class Experiment(base.Experiment):
         settings = self.quick_settings if quick else self.settings
         self.model = GPT(Config(self.tokenizer.size, **settings), rng=self.rng)
         self.block_size = self.model.config.block_size
-        self.optimizer = AdamW(groups(self.model, decay=0.1), lr=self.rate, betas=(0.9, 0.99))
-        self.schedule = Schedule(self.optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 5),
-                                 final=self.final)
+        self.optimizers = self.make_optimizers()
+        self.schedules = [Schedule(optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 5),
+                                   final=self.final) for optimizer in self.optimizers.values()]
         self.taken = Counter()
-        self.state = {"model": self.model, "optimizer": self.optimizer, "steps": self.taken, "rng": self.rng}
+        self.state = {"model": self.model, **self.optimizers, "steps": self.taken, "rng": self.rng}
+
+    def make_optimizers(self):
+        """A dict from names to optimisers, which share the parameters."""
+        return {"optimizer": AdamW(groups(self.model, decay=0.1), lr=self.rate, betas=(0.9, 0.99))}
 
     def load(self, seed, quick, data):
         """The text in two parts, as numbers, and the alphabet."""
@@ -70,18 +75,23 @@ class Experiment(base.Experiment):
 
     def step(self):
         """One step on the mean of −log p over all characters of a batch."""
-        self.schedule(self.taken.advance())
+        taken = self.taken.advance()
+        for schedule in self.schedules:
+            schedule(taken)
         self.model.train()
         loss = self.model.loss(self.batch()).mean() * (1 / self.block_size)
-        self.optimizer.zero_grad()
+        for optimizer in self.optimizers.values():
+            optimizer.zero_grad()
         loss.backward()
         clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        for optimizer in self.optimizers.values():
+            optimizer.step()
         return {"loss": loss.item()}
 
     def evaluate(self):
-        """The cross-entropy of the whole validation text, and of as much training text, in nats per character."""
+        """The cross-entropies of the whole validation text, and of as much training text, in nats per character."""
         return {"validation": cross_entropy(self.model, self.validation),
+                "validation_with_context": cross_entropy(self.model, self.validation, stride=self.block_size // 2),
                 "training": cross_entropy(self.model, self.train[: len(self.validation)])}
 
     def sample(self, n, rng):
@@ -121,21 +131,30 @@ def groups(model, decay):
 
 
 @no_grad()
-def cross_entropy(model, tokens, rows=64):
-    """−mean log p over a text cut into windows, each read from its beginning, in nats per token.
+def cross_entropy(model, tokens, *, stride=None, rows=64):
+    """−mean log p over a text cut into windows, in nats per token; every token but the first is predicted once.
 
-    Every token but the first is predicted once; the last token of a window is the first context of the next.
-
+    stride:   a window of block_size predictions begins after every `stride` tokens; of each but the first, only the
+              last `stride` predictions count, so that they have more than block_size − stride tokens of context.
+              Default block_size: windows one after the other, each read from its beginning.
     Shapes:   tokens (T,) → float
+    Raises:   ShapeError if stride is not from 1 to block_size.
     """
     model.eval()
-    size = model.config.block_size
-    whole = (len(tokens) - 1) // size * size
-    windows = tokens[np.arange(0, whole, size)[:, None] + np.arange(size + 1)]  # (windows, block + 1)
-    total = sum(float(model.loss(windows[i : i + rows]).data.sum()) for i in range(0, len(windows), rows))
-    if whole < len(tokens) - 1:
-        total += float(model.loss(tokens[None, whole:]).data.sum())
-    return total / (len(tokens) - 1)
+    size, last = model.config.block_size, len(tokens) - 1
+    stride = size if stride is None else stride
+    if not 1 <= stride <= size:
+        raise ShapeError(f"cross_entropy: stride is {stride}; expected 1 to {size}, the block size")
+    first = np.arange(0, last - size + 1, stride)  # (windows,), of the whole ones
+    total = 0.0
+    for i in range(0, len(first), rows):
+        log_p = model.log_prob(tokens[first[i : i + rows, None] + np.arange(size + 1)]).data  # (rows, block)
+        total -= float(log_p[:, -stride:].sum()) + (float(log_p[0, :-stride].sum()) if i == 0 else 0)
+    done = first[-1] + size if len(first) else 0  # predictions that were counted
+    if done < last:  # the last window is shorter
+        start = first[-1] + stride if len(first) else 0
+        total -= float(model.log_prob(tokens[None, start:]).data[0, done - start :].sum())
+    return total / last
 
 
 RECIPE = base.Recipe(
