@@ -58,7 +58,7 @@ def test_an_empty_line_quit_or_the_end_of_input_ends_it(talk, end):
 
 
 def test_any_text_gets_an_answer(talk):
-    code, out, err = talk("Fjørd ☃ <end><user> qqq\n" + "long " * 600 + "\n", "--temperature", 0)
+    code, out, err = talk("Fjørd ☃ <end><user> qqq\n" + "long " * 400 + "\n", "--temperature", 0)
     assert (code, err) == (0, "") and "☃" in out
 
 

@@ -37,11 +37,11 @@ FOR_TOKENS = 200_000  # characters from which the merges are learnt
 class Experiment(gpt_shakespeare.Experiment):
     """Rows of new text, one for each story, and a loss on a part of each."""
 
-    settings = {"block_size": 128, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
+    settings = {"block_size": 128, "layers": 3, "heads": 8, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 128, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
-    batch_size, together = 32, 8  # rows of a batch; batches whose rows are drawn and sorted together
-    full_steps, quick_steps = 1_200, 150
-    rate, matrix_rate = 3e-3, 0.02
+    batch_size, together = 24, 8  # rows of a batch; batches whose rows are drawn and sorted together
+    full_steps, quick_steps = 3_000, 150
+    rate, matrix_rate = 1e-2, 0.03
     judged, quick_judged = 500, 50
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
@@ -52,7 +52,7 @@ class Experiment(gpt_shakespeare.Experiment):
         self.model = GPT(Config(self.tokenizer.size, **settings), rng=np.random.default_rng(seed))
         self.block_size = self.model.config.block_size
         matrices, others = _parted(self.model)
-        self.optimizer = Muon(matrices, lr=self.matrix_rate)
+        self.optimizer = Muon(matrices, lr=self.matrix_rate, momentum=0.9)
         self.adam = AdamW(others, lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self.schedules = [Schedule(optimizer, linear, total=self.steps, warmup=min(100, self.steps // 5))
                           for optimizer in (self.optimizer, self.adam)]
