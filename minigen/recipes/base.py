@@ -176,10 +176,11 @@ BETWEEN = "\n\n* * *\n\n"  # two texts in one file
 LINE = 1.4  # from one line of text to the next, in sizes of its letters
 
 
-def draw_text(axes, texts, *, size=8, title=None):
+def draw_text(axes, texts, *, size=8, title=None, family=None):
     """Write texts on matplotlib axes, one below the other, wrapped to their width: as many as there is room for.
 
     size:     of the letters, in points.
+    family:   of fonts: "monospace" for code.
     Returns:  how many lines it came to.
     """
     axes.set_axis_off()
@@ -187,16 +188,17 @@ def draw_text(axes, texts, *, size=8, title=None):
         axes.set_title(title, loc="left")
     axes.figure.draw_without_rendering()  # lays the figure out: now the axes have the size that they will have
     width, height = (length / axes.figure.dpi * 72 for length in (axes.bbox.width, axes.bbox.height))  # in points
-    lines = text_lines(texts, width, size)
+    lines = text_lines(texts, width, size, family)
     room = max(1, int(height / (LINE * size)))
     axes.text(0, 1, "\n".join(lines[:room]), size=size, va="top", ha="left", linespacing=LINE, parse_math=False,
-              transform=axes.transAxes, clip_on=True)
+              family=family, transform=axes.transAxes, clip_on=True)
     return len(lines)
 
 
-def text_lines(texts, width, size):
+def text_lines(texts, width, size, family=None):
     """Texts as lines that fit into a width in points; an empty line between two texts."""
-    characters = max(20, int(width / (0.54 * size)))  # a letter is about half as wide as the size says
+    letter = 0.61 if family == "monospace" else 0.54  # how wide a letter is about, in sizes
+    characters = max(20, int(width / (letter * size)))
     lines = []
     for text in map(printable, texts):
         lines += [""] * bool(lines)

@@ -39,7 +39,7 @@ class Experiment(base.Experiment):
     batch_size = 12
     full_steps, quick_steps = 2_000, 400
     rate, final = 1e-3, 0.1  # the highest, and what part of it is left at the end
-    in_picture = 6
+    in_picture, family = 6, None  # samples, and their letters
     checkpoint_every = 500
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
@@ -104,16 +104,16 @@ class Experiment(base.Experiment):
 
     def draw(self, axes, n, rng, title=None):
         """As many of n samples as there is room for."""
-        base.draw_text(axes, self.sample(min(n, self.in_picture), rng), title=title)
+        base.draw_text(axes, self.sample(min(n, self.in_picture), rng), title=title, family=self.family)
 
     def sample_picture(self, path, n, rng):
         """n samples in a PNG file, as tall as they need; returns the path."""
         from minigen import viz
 
         texts, size = self.sample(n, rng), 9
-        lines = 1 + len(base.text_lines(texts, 72 * viz.WIDTH, size))
+        lines = 1 + len(base.text_lines(texts, 72 * viz.WIDTH, size, self.family))
         picture, axes = viz.figure(f"The first {n} samples, not picked", height=lines * base.LINE * size / 72 + 0.5)
-        base.draw_text(axes, texts, size=size)
+        base.draw_text(axes, texts, size=size, family=self.family)
         viz.save(picture, path)
         return Path(path)
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from minigen import recipes
 from minigen.errors import ShapeError
 from minigen.models.gpt import GPT, Config
 from minigen.recipes.gpt_shakespeare import cross_entropy
@@ -43,3 +44,26 @@ def test_it_is_the_mean_of_single_predictions_with_the_promised_context(model, l
 def test_a_stride_that_leaves_gaps_or_stands_still_is_refused(model, stride):
     with pytest.raises(ShapeError, match=f"stride is {stride}"):
         cross_entropy(model, np.zeros(20, dtype=int), stride=stride)
+
+
+def test_the_configuration_is_nanogpts_for_a_cpu(tmp_path):
+    """config/train_shakespeare_char.py with the README's overrides; get_lr and configure_optimizers of its train.py."""
+    path = tmp_path / "text.txt"
+    path.write_text("".join(map(chr, range(40, 105))) * 40, encoding="utf-8")  # 65 characters, as in the real text
+    with pytest.warns(UserWarning, match="in place of"):
+        experiment = recipes.get("gpt-shakespeare").build(0, data=path)
+    assert experiment.model.config == Config(65, block_size=64, layers=4, heads=4, width=128, dropout=0.0, bias=False)
+    assert experiment.batch().shape == (12, 65) and experiment.steps == 2_000
+    (optimizer,), (schedule,) = experiment.optimizers.values(), experiment.schedules
+    decaying, others = optimizer.param_groups
+    assert (decaying["weight_decay"], others["weight_decay"]) == (0.1, 0.0)
+    assert all(group["betas"] == (0.9, 0.99) and group["eps"] == 1e-8 for group in optimizer.param_groups)
+    names = {id(p): name for name, p in experiment.model.named_parameters()}
+    assert {names[id(p)] for p in others["params"]} == {name for name in names.values() if ".ln_" in f".{name}"}
+    for step in range(2_000):
+        schedule(step)
+        if step < 100:
+            assert decaying["lr"] == pytest.approx(1e-3 * (step + 1) / 101, rel=0.011)  # 100 here, 101 there
+        else:
+            wanted = 1e-4 + 0.5 * (1 + np.cos(np.pi * (step - 100) / 1_900)) * (1e-3 - 1e-4)
+            assert decaying["lr"] == others["lr"] == pytest.approx(wanted, rel=1e-9)
