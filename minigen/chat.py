@@ -89,6 +89,9 @@ def main(folder=None, *, seed=None, temperature=TEMPERATURE, lines=None):
     lines:    where the user's lines come from; default the keyboard, or what is piped in.
     """
     experiment = load(folder)
+    for stream in (sys.stdin, sys.stdout):  # bytes that are no text, signs that the terminal lacks: no reason to end
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
     rng, history = np.random.default_rng(seed), []
     print("Talk to a small model that has seen made-up dialogues only. Say your name, put a ball somewhere, ask for "
           "it;\nadd numbers up to 20; ask for the opposite of hot, for RELON backwards (in capitals), or: what can you "

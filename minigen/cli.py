@@ -73,7 +73,7 @@ def parser():
 
     talk = command("chat", talk_to_run, "talk to a trained run of gpt-chat")
     talk.add_argument("dir", type=Path, nargs="?", metavar="DIR", help="the run's folder; default the newest in runs/")
-    talk.add_argument("--temperature", type=_temperature, default=0.5, metavar="T",
+    talk.add_argument("--temperature", type=_temperature, metavar="T",
                       help="0 always takes the likeliest word, 1 draws as the model would (default 0.5)")
     talk.add_argument("--seed", type=_whole(0), metavar="N", help="the same answers again; default others every time")
 
@@ -163,7 +163,8 @@ def talk_to_run(options):
     """A conversation with a trained run."""
     from minigen import chat
 
-    chat.main(options.dir, seed=options.seed, temperature=options.temperature)
+    temperature = chat.TEMPERATURE if options.temperature is None else options.temperature
+    chat.main(options.dir, seed=options.seed, temperature=temperature)
 
 
 def run_demo(options):

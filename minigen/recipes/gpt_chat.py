@@ -33,7 +33,7 @@ LONGEST = 48        # tokens of an answer, with its <end>
 class Experiment(gpt_stories.Experiment):
     """The experiment of the stories, with other texts, a mask, and answers."""
 
-    settings = {"block_size": 256, "layers": 3, "heads": 8, "width": 128, "bias": False, "positions": "rotary"}
+    settings = {"block_size": 256, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 256, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
     full_steps, quick_steps = 1_200, 100
     judged, quick_judged = 300, 8  # dialogues
