@@ -76,6 +76,16 @@ def test_drawn_text_stays_inside_its_axes(width):
 def test_text_is_wrapped_at_words_and_parted_by_empty_lines():
     lines = base.text_lines(["one two three four five six seven", "next\n\nline"], 110, 10)
     assert lines == ["one two three four", "five six seven", "", "next", "", "line"]
+    code = base.text_lines(["def f(x):\n    return x"], 110, 10, "monospace")
+    assert code == ["def f(x):", "    return x"]
+
+
+def test_letters_of_one_width_fill_the_width_and_no_more():
+    picture, axes = viz.figure("", width=6, height=3)
+    base.draw_text(axes, ["x" * 500], family="monospace")
+    picture.draw_without_rendering()
+    box, frame = axes.texts[0].get_window_extent(), axes.get_window_extent()
+    assert 0.9 * frame.width < box.width <= frame.width
 
 
 def test_control_characters_are_shown_as_a_sign():

@@ -197,7 +197,7 @@ def draw_text(axes, texts, *, size=8, title=None, family=None):
 
 def text_lines(texts, width, size, family=None):
     """Texts as lines that fit into a width in points; an empty line between two texts."""
-    letter = 0.61 if family == "monospace" else 0.54  # how wide a letter is about, in sizes
+    letter = 0.63 if family == "monospace" else 0.54  # how wide a letter is about, in sizes
     characters = max(20, int(width / (letter * size)))
     lines = []
     for text in map(printable, texts):

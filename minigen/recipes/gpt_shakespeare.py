@@ -6,11 +6,16 @@ rate rises to 10⁻³ over 100 steps and falls along half a cosine to 10⁻⁴. 
 `minigen train gpt-shakespeare --data FILE`.
 
 Protocol: trained on the first 90 % of the characters, measured on the last 10 % (called validation, as usual for this
-text), on all of it: cut into windows one after the other, each read from its beginning, so that a character has 1 to
-64 characters of context. That is what nanoGPT estimates from random windows. Nats per character. The weights are those
-of the last step; nothing is chosen on the validation text.
+text), on all of it, in nats per character. The weights are those of the last step; nothing is chosen on the validation
+text.
 
-Differs: from nanoGPT, in the order of the random numbers only.
+    validation                 cut into windows one after the other, each read from its beginning, so that a character
+                               has 1 to 64 characters of context: what nanoGPT estimates from random windows
+    validation_with_context    windows that overlap by half: every character has at least 33 characters of context, as
+                               far as the text has them. To compare with an n-gram, which always has its whole context
+
+Differs: from nanoGPT, in the order of the random numbers, and in the warm-up, whose rates are 1 % higher (the 1st of
+100 steps has 1/100 of the highest rate, there 1/101).
 """
 
 from pathlib import Path
