@@ -1,4 +1,4 @@
-"""A toy for lesson 07: rows in which a letter, once seen with its digit, foretells it; training on it; the open exercise.
+"""A toy for lesson 07: rows in which a letter, once seen with its digit, foretells it; and the open exercise.
 
 In each row every one of K letters has a digit of its own, drawn anew. The row is a sequence of pairs, a letter and then
 its digit: "b2 d0 b2 a3 d0 …". Letters are the tokens 0 … K − 1, digits K … 2K − 1. Nothing helps with the letters, nor
@@ -84,7 +84,8 @@ def quick_recall(function):
     for _ in train(model, lambda: rows(BATCH, rng=rng)[0]):
         pass
     cost = recall(model, *rows(500, rng=np.random.default_rng(2)))
-    text = f"{model.num_parameters():,} weights; a foretold digit costs {cost:.3f} nats (guessing: {np.log(LETTERS):.3f})."
+    text = (f"{model.num_parameters():,} weights; a foretold digit costs {cost:.3f} nats (guessing: "
+            f"{np.log(LETTERS):.3f}).")
     if cost <= TO_BEAT:
         return True, f"{text} Asked for was {TO_BEAT:g}. How small can you make it?"
     return False, f"{text} Asked for is {TO_BEAT:g} or less. {_advice(config, cost)}"
@@ -98,14 +99,14 @@ def _look_over(config):
                         f"have {SIZE} tokens and {LENGTH} places: vocabulary_size={SIZE}, block_size={LENGTH}.")
     size = GPT(config, rng=np.random.default_rng(0)).num_parameters()
     if size > LARGEST:
-        raise WrongForm(f"Your model has {size:,} weights; at most {LARGEST:,} are allowed. Make it narrower: they grow "
-                        "with the square of the width.")
+        raise WrongForm(f"Your model has {size:,} weights; at most {LARGEST:,} are allowed. Make it narrower: they "
+                        "grow with the square of the width.")
 
 
 def _advice(config, cost):
     if config.layers < 2:
-        return "One layer gets only part of the way: one head must note which letter a digit follows, before another can "\
-               "look for it."
+        return ("One layer gets only part of the way: one head must note which letter a digit follows, before another "
+                "can look for it.")
     if cost > 0.6 * np.log(LETTERS):
         return "It is still on the plateau. Which settings shorten it: width, heads, positions, tied or not?"
     return "It is on its way. What would make it faster?"

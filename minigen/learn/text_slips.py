@@ -3,13 +3,14 @@
 import numpy as np
 
 import minigen as mg
-from minigen.learn.attending import cached_step, nucleus_slip
+from minigen.learn.attending import cached_step
 from minigen.learn.exercise import WrongForm
 
 ALL, FIRST, LAST = slice(None), slice(None, -1), slice(1, None)
 
 
 def zeroed(query, key, value):
+    """Attention in which forbidden scores are 0, not −∞."""
     scores = mg.matmul(query, mg.transpose(key, 0, 1)) * query.shape[1] ** -0.5
     return mg.matmul(mg.softmax(scores * np.tri(len(query)), dim=1), value)
 
@@ -60,16 +61,19 @@ def overlapping(tokens, pair, new):
 
 
 def once(tokens, pair, new):
+    """Only the first occurrence of the pair becomes new."""
     place = list(zip(tokens, tokens[1:], strict=False)).index(pair)
     return [*tokens[:place], new, *tokens[place + 2 :]]
 
 
 def kept(tokens, pair, new):
+    """The first token of each pair becomes new, the second stays."""
     hits = [here == pair for here in zip(tokens, tokens[1:], strict=False)] + [False]
     return [new if hit else token for hit, token in zip(hits, tokens, strict=True)]
 
 
 def three_things(function, q, k, v, keys, values):
+    """What a step with a cache returns, by name.   Raises: WrongForm if it is not three things"""
     result = function(q, k, v, keys, values)
     if not isinstance(result, tuple | list) or len(result) != 3:
         got = f"{len(result)} things" if isinstance(result, tuple | list) else type(result).__name__
@@ -78,5 +82,6 @@ def three_things(function, q, k, v, keys, values):
 
 
 def heads_mixed(q, k, v, keys, values):
+    """A step with a cache whose heads all return their mean."""
     y, more_keys, more_values = cached_step(q, k, v, keys, values)
     return np.tile(y.mean(0), (len(q), 1)), more_keys, more_values

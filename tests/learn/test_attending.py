@@ -21,7 +21,8 @@ def test_attention_is_the_packages():
 
 def test_the_loss_is_the_models():
     model, tokens = small().eval(), np.random.default_rng(1).integers(0, 7, (3, 6))
-    np.testing.assert_allclose(attending.next_token_loss(model(tokens).data, tokens), model.loss(tokens).data, rtol=1e-6)
+    mine = attending.next_token_loss(model(tokens).data, tokens)
+    np.testing.assert_allclose(mine, model.loss(tokens).data, rtol=1e-6)
 
 
 def test_a_gpt_feels_earlier_tokens_only():

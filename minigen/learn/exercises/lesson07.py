@@ -8,8 +8,9 @@ from minigen.data import tokenizer
 from minigen.learn import attending
 from minigen.learn import text_slips as slips
 from minigen.learn.attending import cached_step, causal_attention, merge_once, next_token_loss, nucleus, nucleus_slip
-from minigen.learn.exercise import Exercise, Mistake, WrongForm
+from minigen.learn.exercise import Exercise, Mistake
 from minigen.learn.recall import quick_recall
+from minigen.learn.text_slips import ALL, FIRST, LAST, picked
 from minigen.models import generation, gpt
 
 # -- 07.1 attention ---------------------------------------------------------------------------------------------------
@@ -82,7 +83,7 @@ REACH = Exercise(
     mistakes=(
         Mistake("Yours is transposed: row t says which tokens s the logits at t feel.",
                 slips.reach_slip(observe=lambda found: found.T)),
-        Mistake("You changed tokens one after the other without changing them back: each experiment needs a fresh copy.",
+        Mistake("You changed tokens one after the other without changing them back: take a fresh copy each time.",
                 slips.reach_slip(changed=True)),
         Mistake("You always put in token 0; a token that is 0 already would not change. Choose a different one: "
                 "(tokens[s] + 1) % size.", slips.reach_slip(other=0)),
@@ -106,6 +107,8 @@ def _text(rng, batch, t, v, scale=2.0):
     return scale * rng.normal(size=(batch, t, v)), rng.integers(0, v, (batch, t))
 
 
+OFF_BY_ONE = ("Off by one: you compare the logits at t with the token at t, which they have already seen. They are "
+              "about the token at t + 1.")
 LOSS = Exercise(
     id="07.3",
     title="The loss of a text, and what a fresh model pays",
@@ -122,22 +125,19 @@ LOSS = Exercise(
         "sum over t.",
     ),
     mistakes=(
-        Mistake("Off by one: you compare the logits at t with the token at t, which they have already seen. They are "
-                "about the token at t + 1.", lambda y, x: mg.sum(slips.picked(y, x, slips.ALL, slips.ALL), dim=1)),
-        Mistake("Off by one: you compare the logits at t with the token at t, which they have already seen. They are "
-                "about the token at t + 1.", lambda y, x: mg.sum(slips.picked(y, x, slips.LAST, slips.LAST), dim=1)),
-        Mistake("Off by one: you compare the logits at t with the token at t, which they have already seen. They are "
-                "about the token at t + 1.", lambda y, x: mg.sum(slips.picked(y, x, slips.FIRST, slips.FIRST), dim=1)),
+        Mistake(OFF_BY_ONE, lambda y, x: mg.sum(picked(y, x, ALL, ALL), dim=1)),
+        Mistake(OFF_BY_ONE, lambda y, x: mg.sum(picked(y, x, LAST, LAST), dim=1)),
+        Mistake(OFF_BY_ONE, lambda y, x: mg.sum(picked(y, x, FIRST, FIRST), dim=1)),
         Mistake("Shifted the wrong way: you ask the logits at t for the token at t − 1.",
-                lambda y, x: mg.sum(slips.picked(y, x, slips.LAST, slips.FIRST), dim=1)),
+                lambda y, x: mg.sum(picked(y, x, LAST, FIRST), dim=1)),
         Mistake("You averaged over the places; the loss of a row is the sum.",
-                lambda y, x: mg.mean(slips.picked(y, x, slips.FIRST, slips.LAST), dim=1)),
+                lambda y, x: mg.mean(picked(y, x, FIRST, LAST), dim=1)),
         Mistake("You averaged over the rows as well; keep one value per row.",
-                lambda y, x: mg.mean(slips.picked(y, x, slips.FIRST, slips.LAST))),
+                lambda y, x: mg.mean(picked(y, x, FIRST, LAST))),
         Mistake("You summed over the rows as well; keep one value per row.",
-                lambda y, x: mg.sum(slips.picked(y, x, slips.FIRST, slips.LAST))),
-        Mistake("Keep one value per row: sum over the places.", lambda y, x: slips.picked(y, x, slips.FIRST, slips.LAST)),
-        Mistake("The sign: −log p is never negative.", lambda y, x: -mg.sum(slips.picked(y, x, slips.FIRST, slips.LAST), dim=1)),
+                lambda y, x: mg.sum(picked(y, x, FIRST, LAST))),
+        Mistake("Keep one value per row: sum over the places.", lambda y, x: picked(y, x, FIRST, LAST)),
+        Mistake("The sign: −log p is never negative.", lambda y, x: -mg.sum(picked(y, x, FIRST, LAST), dim=1)),
         Mistake("You picked the logits themselves; they become log p by log_softmax.",
                 lambda y, x: -mg.sum(y[np.arange(len(x))[:, None], np.arange(x.shape[1] - 1), x[:, 1:]],
                                      dim=1)),
@@ -161,8 +161,8 @@ MERGE = Exercise(
     signature="my_merge(tokens, new)",
     reference=merge_once,
     solution=(attending.merge_once, attending.most_frequent, attending.replaced, tokenizer.BytePairs.train),
-    cases=lambda rng: [([1, 2, 3, 1, 2, 4], 9), ([5, 5, 5, 5, 5, 7], 9), ([3, 2, 4, 1], 9), ([6, 2, 6, 1, 6, 2, 6, 1], 9),
-                       (_letters(rng, 40, 4), 99), (_letters(rng, 30, 2), 99)],
+    cases=lambda rng: [([1, 2, 3, 1, 2, 4], 9), ([5, 5, 5, 5, 5, 7], 9), ([3, 2, 4, 1], 9),
+                       ([6, 2, 6, 1, 6, 2, 6, 1], 9), (_letters(rng, 40, 4), 99), (_letters(rng, 30, 2), 99)],
     hints=(
         "Two steps: count all pairs of neighbours; then walk from left to right and write `new` wherever the winner "
         "stands.",
@@ -174,7 +174,7 @@ MERGE = Exercise(
     mistakes=(
         Mistake("In 5 5 5 the pair 5 5 may be taken once only: after a merge go on behind it, at i + 2.",
                 lambda x, n: merge_once(x, n, replace=slips.overlapping)),
-        Mistake("You merged the first occurrence only; all are merged.", lambda x, n: merge_once(x, n, replace=slips.once)),
+        Mistake("You merged the first occurrence only; merge all.", lambda x, n: merge_once(x, n, replace=slips.once)),
         Mistake("Of equally frequent pairs the one with the smaller numbers is taken, not the one met first.",
                 lambda x, n: merge_once(x, n, best=lambda pairs, c: max(c, key=c.get))),
         Mistake("Of equally frequent pairs the one with the smaller numbers is taken, not the largest.",
@@ -276,8 +276,7 @@ CACHE = Exercise(
                                                   for old, new in zip(a[3:], a[1:3], strict=True)))),
         Mistake("You appended the query where the key belongs.",
                 lambda q, k, v, keys, values: cached_step(q, q, v, keys, values)),
-        Mistake("Keys and values are exchanged.",
-                lambda q, k, v, keys, values: cached_step(q, v, k, values, keys)),
+        Mistake("Keys and values are exchanged.", lambda q, k, v, keys, values: cached_step(q, v, k, values, keys)),
         Mistake("The heads are mixed; each head has its own y.", slips.heads_mixed),
     ),
     afterword="It pays for one row of the table of scores instead of all of them.",
@@ -293,10 +292,10 @@ OPEN = Exercise(
     solution=(quick_recall,),
     hints=(
         "How many layers does recall need? Read section 6 again: one head must find the letter, another its neighbour.",
-        "Under the limit two blocks may be about 25 wide. More heads make each of them narrower: does a head of 8 numbers "
-        "find its letter as well as one of 24?",
-        "With tied weights one table must serve for reading and for writing. Config has a setting for that, and it costs "
-        "8 · D weights.",
+        "Under the limit two blocks may be about 25 wide. More heads make each of them narrower: does a head of 8 "
+        "numbers find its letter as well as one of 24?",
+        "With tied weights one table must serve for reading and for writing. Config has a setting for that; untied "
+        "costs 8 · D weights more.",
     ),
 )
 

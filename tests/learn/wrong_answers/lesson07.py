@@ -168,7 +168,7 @@ def raw_logits(logits, tokens):
 
 
 def first_met(tokens, new):
-    pair = Counter(zip(tokens, tokens[1:])).most_common(1)[0][0]
+    pair = Counter(zip(tokens, tokens[1:], strict=False)).most_common(1)[0][0]
     out, i = [], 0
     while i < len(tokens):
         if i + 1 < len(tokens) and (tokens[i], tokens[i + 1]) == pair:
@@ -181,7 +181,7 @@ def first_met(tokens, new):
 
 
 def _winner(tokens):
-    counts = Counter(zip(tokens, tokens[1:]))
+    counts = Counter(zip(tokens, tokens[1:], strict=False))
     return min(counts, key=lambda pair: (-counts[pair], pair))
 
 
