@@ -179,8 +179,6 @@ MERGE = Exercise(
                 lambda x, n: merge_once(x, n, best=lambda pairs, c: max(c, key=c.get))),
         Mistake("Of equally frequent pairs the one with the smaller numbers is taken, not the largest.",
                 lambda x, n: merge_once(x, n, best=lambda pairs, c: max(c, key=lambda p: (c[p], p)))),
-        Mistake("You merged the rarest pair; the most frequent is wanted.",
-                lambda x, n: merge_once(x, n, best=lambda pairs, c: min(c, key=lambda p: (c[p], p)))),
         Mistake("You merged from right to left; in 5 5 5 the left pair is taken.",
                 lambda x, n: merge_once(x, n, replace=lambda x, pair, n: attending.replaced(
                     x[::-1], pair[::-1], n)[::-1])),
