@@ -35,7 +35,8 @@ class Experiment(gpt_stories.Experiment):
 
     settings = {"block_size": 256, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 256, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
-    full_steps, quick_steps = 1_200, 100
+    batch_size = 24
+    full_steps, quick_steps = 1_400, 100
     judged, quick_judged = 300, 8  # dialogues
 
     def load(self, seed, quick, data):

@@ -43,7 +43,7 @@ class Experiment(gpt_shakespeare.Experiment):
     settings = {"block_size": 128, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 128, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
     batch_size, together = 32, 8  # rows of a batch; batches whose rows are drawn and sorted together
-    full_steps, quick_steps = 1_600, 150
+    full_steps, quick_steps = 2_600, 150
     rate, matrix_rate = 2e-3, 0.008
     judged, quick_judged = 500, 50
 
