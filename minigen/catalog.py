@@ -76,14 +76,15 @@ LESSONS = (
     ),  # fmt: skip
     Lesson(
         "06", "Autoregressive images", "p(x) as a product of conditionals, pixel by pixel",
-        modules=("models/made.py", "models/pixelcnn.py"),
-        recipes=("made-digits", "pixelcnn-digits"),
+        notebook="06_autoregressive_images.ipynb",
+        modules=("models/made.py", "models/pixelcnn.py", "nn/masked.py"),
+        recipes=("made-digits", "pixelcnn-digits", "pixelcnn-glyphs"),
     ),  # fmt: skip
     Lesson(
         "07", "Transformers and GPT", "self-attention, GPT, sampling, text and code",
         notebook="07_transformers_and_gpt.ipynb",
         modules=("models/gpt.py", "models/gpt_weights.py", "models/generation.py", "data/tokenizer.py",
-                 "data/dialogues.py", "chat.py", "metrics/code.py"),
+                 "data/dialogues.py", "chat.py", "metrics/code.py", "optim/muon.py"),
         recipes=("gpt-chat", "gpt-code", "gpt-shakespeare", "gpt-shakespeare-long", "gpt-stories"),
     ),  # fmt: skip
     Lesson("08", "Generative adversarial networks", "minimax, instability, mode collapse"),

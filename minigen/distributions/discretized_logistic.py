@@ -20,7 +20,8 @@ Every factor is positive and its logarithm is exact, so with log σ(x) = −soft
     log P(k) = −softplus(−b) − softplus(a) + log(1 − e^(−δ))                                     (D.4)
 
 without any subtraction of nearly equal numbers: no clamps, no special case for narrow scales or far tails.
-At k = 0 only the first term stays, at k = n − 1 only the second.
+At k = 0 only the first term stays, at k = n − 1 only the second. Lesson 06 derives all
+this; there (D.2) to (D.4) are (6.14) to (6.16).
 """
 
 import numpy as np

@@ -82,9 +82,7 @@ class MADE(nn.Module):
     def masks(self, k):
         """The masks (6.4) of all layers for choice k, the last one (channels·D, hidden)."""
         ends = np.cumsum([layer.weight.shape[0] for layer in self.layers])[:-1]
-        degrees = [self.place[k] + 1, *np.split(self.degrees[k], ends)]
-        between = [above[:, None] >= below[None] for below, above in zip(degrees[:-1], degrees[1:], strict=True)]
-        last = degrees[0][:, None] > degrees[-1][None]  # (D, hidden)
+        *between, last = made_masks(self.place[k] + 1, *np.split(self.degrees[k], ends))
         return [*between, np.tile(last, (self.likelihood.channels, 1))]
 
     def forward(self, x, k=0):
@@ -162,6 +160,16 @@ class MADE(nn.Module):
                 x[rows, pixel] = np.where(known[rows, pixel], x[rows, pixel], drawn)
         self.train(training)
         return x
+
+
+def made_masks(inputs, *hidden):
+    """The masks (6.4) between layers whose units have these degrees: into each hidden layer, then into the outputs.
+
+    Shapes:  inputs (D,), a permutation of 1 … D; each hidden layer's (H,) → (H, D), … between hidden layers, (D, H)
+    """
+    degrees = (inputs, *hidden)
+    between = [above[:, None] >= below[None] for below, above in zip(degrees[:-1], degrees[1:], strict=True)]
+    return [*between, inputs[:, None] > degrees[-1][None]]
 
 
 def hidden_degrees(sizes, pixels, *, rng):

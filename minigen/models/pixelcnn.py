@@ -23,8 +23,9 @@ v at (i, j) knows all rows above i, h the pixels left of j in row i: together, e
 
     y = tanh(a + c_a) ⊙ σ(b + c_b).                                                                     (6.12)
 
-c is the *condition*: a learnt vector for a class, the same at every pixel. Residual sums carry h past each layer, and
-every layer sends a copy to the output (skip connections). Dropout acts on the gated features.
+c is the *condition*: a learnt vector for a class, the same at every pixel. (Where the ink of a class lies is told by an
+offset that each pixel has for each class, added to v⁰ and h⁰.) Residual sums carry h past each layer, and every layer
+sends a copy to the output (skip connections). Dropout acts on the gated features.
 
 **Several reading orders.** Nothing is special about beginning at the top left. Flipped and transposed, a picture can be
 read in K = 8 orders (4 if it is not square). The same network, told which order is meant, learns them all; each gives a
@@ -37,7 +38,8 @@ in an order that reads the given half first.
 
 Sources: van den Oord et al. 2016, arXiv:1606.05328 (gates, two stacks, conditions); shifts, dropout, mixtures of
 logistics: Salimans et al. 2017, arXiv:1701.05517; orders averaged: Uria et al. 2014, arXiv:1310.1757. Differs: the
-vertical stack has residual sums too; each place and each order has a learnt offset; orders are the eight of a square.
+vertical stack has residual sums too; each place has a learnt offset for each order and class; orders are the eight of a
+square.
 """
 
 import math
@@ -111,11 +113,12 @@ class PixelCNN(nn.Module):
             )
         self.likelihood, self.size, self.orders, self.classes = likelihood, (height, across), orders, classes
         self.scaled = nn.Scaled(high)
+        conditions = orders * max(classes, 1)
         self.first_down = nn.CausalConv2d(1, width, (3, 5), "down", before=True, rng=rng)
         self.first_right = nn.CausalConv2d(1, width, (1, 3), "right", before=True, rng=rng)
-        self.place = nn.Embedding(orders, 2 * width * height * across, rng=rng)  # an offset for each pixel
+        self.place = nn.Embedding(conditions, 2 * width * height * across, rng=rng)  # an offset for each pixel
         self.place.weight.overwrite(0.1 * self.place.weight.data)
-        self.layers = nn.ModuleList(GatedLayer(width, orders * max(classes, 1), dropout=dropout, rng=rng)
+        self.layers = nn.ModuleList(GatedLayer(width, conditions, dropout=dropout, rng=rng)
                                     for _ in range(layers))  # fmt: skip
         self.dropout = nn.Dropout(dropout, rng=rng)
         self.hidden = nn.Conv2d(width, 2 * width, 1, rng=rng)
@@ -127,7 +130,7 @@ class PixelCNN(nn.Module):
         """Pictures as they lie in their reading order, (B, H, W) → the numbers of every pixel, (B, channels, H, W)."""
         condition = self._conditions(order, labels)
         x = ops.reshape(self.scaled(x), (len(x), 1, *self.size))
-        place_v, place_h = self._places(order)
+        place_v, place_h = self._places(condition)
         v, h = self.first_down(x) + place_v, self.first_right(x) + place_h
         skips = 0.0
         for layer in self.layers:
@@ -138,8 +141,8 @@ class PixelCNN(nn.Module):
     def _numbers(self, skips):
         return self.last(self.dropout(ops.silu(self.hidden(ops.silu(skips)))))
 
-    def _places(self, order):
-        return ops.chunk(ops.reshape(self.place(order), (len(order), -1, *self.size)), 2, dim=1)
+    def _places(self, condition):
+        return ops.chunk(ops.reshape(self.place(condition), (len(condition), -1, *self.size)), 2, dim=1)
 
     def _conditions(self, order, labels):
         """One whole number for the pair (class, order) of each picture."""
@@ -235,7 +238,7 @@ class _Walk:
     def __init__(self, model, order, labels):
         self.model = model
         self.condition = model._conditions(order, labels)
-        self.places = model._places(order)
+        self.places = model._places(self.condition)
         self.above = None  # v of each layer at row i − 1, (B, C, 1, W)
 
     def numbers(self, x, i, j):
@@ -243,7 +246,8 @@ class _Walk:
         if j == 0:
             self._row(x, i)
         model = self.model
-        h = model.first_right.window(self._pixels(x, [i], range(j - 3, j))) + self.places[1][:, :, i : i + 1, j : j + 1]
+        h = model.first_right.window(self._pixels(x, [i], range(j - 3, j)))
+        h = h + self.places[1][:, :, i : i + 1, j : j + 1]
         skips = 0.0
         for number, layer in enumerate(model.layers):
             left, self.left[number] = self.left[number], h

@@ -4,6 +4,19 @@ An autoregressive network must not let output i depend on inputs i, i + 1, …  
 multiplies the weight with a *mask* of zeros and ones, W ⊙ M, in the forward pass; the gradient of a masked weight is
 then zero too. The other needs no mask: a filter that may see only what lies above and to the left is a smaller filter
 on a picture that is *shifted* down or to the right by padding. It costs only the products that count.
+
+A masked filter of k × k weights, m = (k − 1)/2, keeps those that lie before its middle in reading order,
+
+    M[u, v] = 1 if u < 0, or u = 0 and v < 0; at u = v = 0 it is 0 in mask A and 1 in mask B,  |u|, |v| ≤ m.     (6.7)
+
+Layer upon layer of them, A first and then B, has a *blind spot*. A step of one layer goes up by at least one row, and
+then right by at most m columns; or it stays in the row and does not go right. So after any number of layers, of the
+pixels before (i, j), the output at (i, j) has seen
+
+    (i − a, j + b)  only with  b ≤ m·a  (and b ≤ −1 if a = 0),                                                   (6.8)
+
+and never those further right. Two stacks of features, one for the rows above and one for the own row, see them all:
+`minigen.models.pixelcnn`.
 """
 
 import numpy as np
@@ -44,6 +57,7 @@ class MaskedConv2d(Conv2d):
     kind:     "A": the pixel itself is hidden, for the first layer, which looks at the picture; "B": it is seen, for
               later layers, whose own place knows only what lies before.
     Shapes:   x (B, C, H, W) → (B, O, H, W); the kernel is odd, and the picture padded to keep its size.
+    Equation: (6.7)
     Source:   van den Oord et al. 2016, arXiv:1601.06759, section 3.4.  Differs: one colour, so no order of colours.
     Raises:   ValueError for an even kernel or another kind.
     """

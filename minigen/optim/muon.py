@@ -18,6 +18,7 @@ The step's size has nothing to do with the gradient's, as in Adam. For embedding
 
 import numpy as np
 
+from minigen import kernels
 from minigen.errors import ShapeError
 from minigen.optim.optimizer import Optimizer
 
@@ -79,6 +80,6 @@ def orthogonal(matrix, steps=5, eps=1e-7):
     wide = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix  # X Xᵀ is as small as it can be
     x = wide / max(float(np.linalg.norm(wide)), eps)
     for _ in range(steps):
-        square = x @ x.T
-        x = A * x + (B * square + C * (square @ square)) @ x
+        square = kernels.matrix_product(x, x.T)
+        x = A * x + kernels.matrix_product(B * square + C * kernels.matrix_product(square, square), x)
     return x.T if wide is not matrix else x

@@ -35,7 +35,7 @@ class Experiment(gpt_stories.Experiment):
 
     settings = {"block_size": 256, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 256, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
-    batch_size = 24
+    batch_size, momentum = 24, 0.95
     full_steps, quick_steps = 1_400, 100
     judged, quick_judged = 300, 8  # dialogues
 
@@ -159,8 +159,10 @@ RECIPE = base.Recipe(
     summary="a GPT that answers: names, places, sums, opposites, spelling backwards, small talk",
     lesson="07",
     build=Experiment,
-    band={"right": (0.8, 1.0), "ended": (0.98, 1.0)},
-    quick_band={"test": (0.5, 3.0)},
+    # Of the full size seed 0 gave 0.911, 0.937 and 1.000; sums that were held out are the hardest, 0.64 (quick: 1.28 to
+    # 1.57). The floor of `test` is not known; below 0.9 in the quick size it would have seen what it is tested on.
+    band={"right": (0.85, 1.0), "right_seen": (0.88, 1.0), "ended": (0.98, 1.0)},
+    quick_band={"test": (0.9, 2.0)},
     anchor="the rules that judge it: 1, all answers right",
     source="Radford et al. 2019, GPT-2; loss on answers only: Ouyang et al. 2022, arXiv:2203.02155",
     budget_seconds=600,

@@ -167,12 +167,14 @@ RECIPE = base.Recipe(
     summary="a GPT of 0.8 million weights on tiny-shakespeare, nanoGPT's configuration for a CPU",
     lesson="07",
     build=Experiment,
-    # Seeds 0, 1, 2 gave 1.893, 1.910 and 1.897 (quick: 2.46 to 2.48). The goal, nanoGPT's 1.88, is missed by 0.013 to
-    # 0.03; that figure is itself an estimate, from 20 random batches.
-    band={"validation": (1.85, 1.93)},
+    # Seeds 0, 1, 2 gave 1.893, 1.910, 1.897, and with context 1.871, 1.881, 1.871 (quick: 2.46 to 2.48). The ends are
+    # these ± 0.03. The goal, nanoGPT's 1.88, is missed by 0.013 to 0.03, but so nanoGPT misses it: written in PyTorch
+    # with the same settings it gave 1.909 on the whole held-out tenth (seed 0). 1.88 is an estimate from 20 batches;
+    # repeated on that one model, 200 such estimates lay between 1.868 and 1.948, with a standard deviation of 0.016.
+    band={"validation": (1.86, 1.94), "validation_with_context": (1.84, 1.91)},
     quick_band={"validation": (2.4, 2.53)},
     anchor="the same configuration: nanoGPT's README 1.88 nats per character; the 5-gram 1.669",
     source="Radford et al. 2019, GPT-2; Karpathy 2022, nanoGPT (config/train_shakespeare_char.py, README)",
-    budget_seconds=180,
+    budget_seconds=300,
     takes_data=True,
 )

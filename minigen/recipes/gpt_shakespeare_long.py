@@ -8,6 +8,10 @@ to 1.88. The same network, 4 blocks, 128 wide, gets far below both when it is tr
     dropout    of a tenth, since the text is read about three times
     batches    of 12 · 128 characters, twice as large; the rates fall to 0 along half a cosine
 
+Muon makes the largest difference: in a trial of 1,200 batches of 8 · 128 characters (one seed, a dropout of 0.05, the
+parts of W_qkv orthogonalised one by one) it came to 1.631 on the validation text, AdamW alone, at the rate 0.004, to
+1.795.
+
 Protocol: as gpt-shakespeare. The figure to compare with an n-gram, which always has its whole context, is
 `validation_with_context`. The weights are those of the last step. These settings, nothing else, were chosen on the
 validation text, as everybody does with this text, which has no third part: so the figures are a little too good.

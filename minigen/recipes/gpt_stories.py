@@ -10,7 +10,8 @@ The weight matrices of the blocks are trained by Muon, the table of tokens and t
 the first steps and fall in a straight line to 0. They are lower than what is fastest at first. With three times the
 rates the loss falls faster for 300 steps, and then the hardest words are not learnt for a thousand: which weather it
 was forty words ago, what the river was like. Each is asked for once in three stories; at a high rate the noise of all
-the names that nobody can know hides so weak a signal.
+the names that nobody can know hides so weak a signal. For the same reason Muon's momentum averages over 50 batches:
+with its usual 20, which gift was asked for is never learnt.
 
 Protocol: measured on the test stories of `stories.splits`, each read from its beginning with the end mark of the one
 before as context, the last token being its own end mark. The model says log p of one way to write a story in tokens,
@@ -43,20 +44,25 @@ class Experiment(gpt_shakespeare.Experiment):
     settings = {"block_size": 128, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 128, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
     batch_size, together = 32, 8  # rows of a batch; batches whose rows are drawn and sorted together
-    full_steps, quick_steps = 2_600, 150
-    rate, matrix_rate = 2e-3, 0.008
+    full_steps, quick_steps = 2_200, 150
+    rate, matrix_rate, momentum = 2e-3, 0.008, 0.98
+    # What learns most in the first seconds.
+    quick_batch_size, quick_rate, quick_matrix_rate, quick_momentum = 16, 5e-3, 0.02, 0.95
     judged, quick_judged = 500, 50
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         self.seed, self.quick = seed, quick
         self.load(seed, quick, data)
         self.steps = steps or (self.quick_steps if quick else self.full_steps)
+        if quick:
+            self.batch_size, self.rate = self.quick_batch_size, self.quick_rate
+            self.matrix_rate, self.momentum = self.quick_matrix_rate, self.quick_momentum
         settings = self.quick_settings if quick else self.settings
         self.model = GPT(Config(self.tokenizer.size, **settings), rng=np.random.default_rng(seed))
         self.block_size = self.model.config.block_size
         spread(self.model)
         matrices, others = _parted(self.model)
-        self.optimizer = Muon(matrices, lr=self.matrix_rate)
+        self.optimizer = Muon(matrices, lr=self.matrix_rate, momentum=self.momentum)
         self.adam = AdamW(others, lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
         self.schedules = [Schedule(optimizer, linear, total=self.steps, warmup=min(100, self.steps // 5))
                           for optimizer in (self.optimizer, self.adam)]
@@ -189,8 +195,9 @@ RECIPE = base.Recipe(
     build=Experiment,
     # These ends are the goal; no seed of the full size is measured yet.
     band={"excess": (0.0, 0.01), "grammatical": (0.95, 1.0)},
-    quick_band={"test": (0.44, 0.60)},
+    quick_band={"test": (0.22, 0.27)},
     anchor="the exact entropy of the grammar: 0.1167 nats per character; the best n-gram 0.29",
     source="Radford et al. 2019, GPT-2; Sennrich, Haddow & Birch 2015, arXiv:1508.07909; Jordan et al. 2024, Muon",
     budget_seconds=600,
+    demo_steps=900,
 )

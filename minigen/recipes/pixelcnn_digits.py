@@ -42,6 +42,6 @@ RECIPE = base.Recipe(
     quick_band={"test_nll": (81.0, 90.0)},
     anchor="the same split: reference causal-convolution notebook 86.6 nats",
     source="van den Oord et al. 2016, arXiv:1606.05328; Salimans et al. 2017, arXiv:1701.05517",
-    budget_seconds=240,
+    budget_seconds=600,
     demo_steps=400,
 )
