@@ -82,6 +82,7 @@ LESSONS = (
     ),  # fmt: skip
     Lesson(
         "07", "Transformers and GPT", "self-attention, GPT, sampling, text and code",
+        notebook="07_transformers_and_gpt.ipynb",
         modules=("models/gpt.py", "models/gpt_weights.py", "models/generation.py", "data/tokenizer.py",
                  "data/dialogues.py", "chat.py", "metrics/code.py", "optim/muon.py"),
         recipes=("gpt-chat", "gpt-code", "gpt-shakespeare", "gpt-shakespeare-long", "gpt-stories"),

@@ -39,8 +39,8 @@ R(t) for all the turns
 only the distance counts. Half of d is the partner of the other half: pair j is the numbers j and j + d/2.
 
 Cache. By s ≤ t, keys and values of old tokens never change when new ones come. Who writes a text token by token keeps
-them (`cache`, `read`), and pays for one position instead of t. The cache has as many places as the block; when it is
-full `read` refuses, and `generation` says what is forgotten then.
+them (`cache`, `read`), 2·L·T·D numbers for T tokens, and pays for one position instead of t (7.17). The cache has as
+many places as the block; when it is full `read` refuses, and `generation` says what is forgotten then.
 
 Source: Radford et al. 2019, "Language models are unsupervised multitask learners" (GPT-2); Vaswani et al. 2017,
 arXiv:1706.03762; Su et al. 2021, arXiv:2104.09864 (rotary); Press & Wolf 2016, arXiv:1608.05859 (tied). Names of the

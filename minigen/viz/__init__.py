@@ -13,8 +13,8 @@ lightness on a grey printout (a test computes all of this).
 Figures are made without pyplot: there is no list of open figures that grows, no window, no backend to choose. A
 `Picture` shows itself in a notebook when it is the last line of a cell; everywhere else, save it.
 
-pictures.py has the style, lines.py and images.py curves and image grids; trace.py reads a graph, layers.py finds a
-place for each of its nodes, graph.py draws it.
+pictures.py has the style, lines.py, images.py and words.py curves, image grids and shaded text; trace.py reads a
+graph, layers.py finds a place for each of its nodes, graph.py draws it.
 """
 
 from minigen.viz.graph import draw_graph
@@ -36,9 +36,10 @@ from minigen.viz.pictures import (
     set_title,
     style,
 )
+from minigen.viz.words import shaded_text
 
 __all__ = [
     "CYCLE", "FILE_DPI", "PALETTE", "SCREEN_DPI", "STYLE", "WIDTH", "Picture", "as_images", "blend", "colour", "curves",
     "draw_graph", "draw_images", "figure", "image_grid", "label", "label_lines", "mosaic", "readable", "save",
-    "set_title", "spread", "style",
+    "set_title", "shaded_text", "spread", "style",
 ]  # fmt: skip
