@@ -95,7 +95,8 @@ def test_control_characters_are_shown_as_a_sign():
 
 def test_only_recipes_for_text_say_that_their_samples_are_texts():
     texts = {name for name in recipes.names() if recipes.get(name).build.text}
-    assert texts == {"gpt-chat", "gpt-shakespeare", "gpt-stories", "ngram-shakespeare", "ngram-stories"}
+    assert texts == {"gpt-chat", "gpt-code", "gpt-shakespeare", "gpt-shakespeare-long", "gpt-stories",
+                     "ngram-shakespeare", "ngram-stories"}
 
 
 def test_a_formula_in_a_sample_is_drawn_as_it_is(tmp_path):
