@@ -11,7 +11,7 @@ the first steps and fall in a straight line to 0. They are lower than what is fa
 rates the loss falls faster for 300 steps, and then the hardest words are not learnt for a thousand: which weather it
 was forty words ago, what the river was like. Each is asked for once in three stories; at a high rate the noise of all
 the names that nobody can know hides so weak a signal. For the same reason Muon's momentum averages over 50 batches:
-with its usual 20, which gift was asked for is never learnt.
+with its usual 20, which gift was asked for was not learnt in 2,600 steps (one seed).
 
 Protocol: measured on the test stories of `stories.splits`, each read from its beginning with the end mark of the one
 before as context, the last token being its own end mark. The model says log p of one way to write a story in tokens,
