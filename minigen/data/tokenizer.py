@@ -145,7 +145,7 @@ class BytePairs:
             rank = min(self._rank.get(pair, len(self.merges)) for pair in zip(tokens, tokens[1:], strict=False))
             if rank == len(self.merges):
                 break
-            tokens = _replaced(tokens, self.merges[rank], 256 + rank)
+            tokens = replaced(tokens, self.merges[rank], 256 + rank)
         return tokens
 
     # -- on disk ------------------------------------------------------------------------------------------------------
@@ -172,7 +172,7 @@ def _as_bytes(text):
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) else bytes(text)
 
 
-def _replaced(tokens, pair, new):
+def replaced(tokens, pair, new):
     """The tokens with every occurrence of the pair made one, from left to right."""
     result, i = [], 0
     while i < len(tokens):
@@ -204,7 +204,7 @@ def _learn(pieces, weights, wanted):
         changed = set()
         for number in places.pop(pair):
             before, weight = pieces[number], weights[number]
-            after = pieces[number] = _replaced(before, pair, 256 + len(merges))
+            after = pieces[number] = replaced(before, pair, 256 + len(merges))
             for sign, piece in ((-weight, before), (weight, after)):
                 for neighbours in zip(piece, piece[1:], strict=False):
                     counts[neighbours] += sign

@@ -4,6 +4,7 @@ import numpy as np
 
 import minigen as mg
 from minigen.autograd import no_grad
+from minigen.data.tokenizer import replaced
 from minigen.models.generation import next_probabilities
 from minigen.models.gpt import rotate
 
@@ -66,19 +67,6 @@ def merge_once(tokens, new, *, best=None, replace=None):
 def most_frequent(pairs, counts):
     """The pair of (7.16)."""
     return min(counts, key=lambda pair: (-counts[pair], pair))
-
-
-def replaced(tokens, pair, new):
-    """The tokens with every occurrence of the pair made one, from left to right."""
-    result, i = [], 0
-    while i < len(tokens):
-        if tuple(tokens[i : i + 2]) == pair:
-            result.append(new)
-            i += 2
-        else:
-            result.append(tokens[i])
-            i += 1
-    return result
 
 
 def nucleus(p, share):

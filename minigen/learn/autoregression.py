@@ -11,6 +11,7 @@ import numpy as np
 import minigen as mg
 from minigen.distributions import DiscretizedLogistic
 from minigen.learn.exercise import WrongForm
+from minigen.learn.observers import three_draws
 
 
 def all_pictures(pixels):
@@ -59,12 +60,8 @@ def sample_bits(conditional, pixels, n, rng, *, sees=True, decide=None):
 
 def sampled_pictures(function, conditional, pixels, n, rng):
     """What sampled pictures must satisfy, whichever way each was drawn (exercise 06.4)."""
-    state = rng.bit_generator.state
-    x = function(conditional, pixels, n, rng)
-    again = function(conditional, pixels, n, rng)
-    rng.bit_generator.state = state
-    repeated = function(conditional, pixels, n, rng)
-    x, again, repeated = (np.asarray(getattr(part, "data", part)) for part in (x, again, repeated))
+    draws = three_draws(function, conditional, pixels, n, rng=rng)
+    x, again, repeated = (np.asarray(getattr(draw, "data", draw)) for draw in draws)
     if x.shape != (n, pixels):
         raise WrongForm(f"It returned shape {x.shape}, wanted {(n, pixels)}: n pictures of {pixels} pixels each.")
     if x.dtype.kind not in "biuf" or not np.all((x == 0) | (x == 1)):

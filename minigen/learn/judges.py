@@ -61,16 +61,25 @@ def _look_over(model):
     if not isinstance(model, VAE):
         raise WrongForm(f"It returned {type(model).__name__}, wanted a VAE (not trained; check does that): "
                         "return VAE(encoder, decoder, likelihood, latent).")
-    size = model.num_parameters()
-    if size > LARGEST:
-        raise WrongForm(f"Your model has {size:,} parameters; at most {LARGEST:,} are allowed, so that checking it "
-                        "takes seconds. Make it narrower.")
+    small_enough(model, LARGEST)
     if model.beta != 1:
         raise WrongForm(f"beta is {model.beta:g}. You may train with another β, but then this is no longer the bound "
                         "on log p(x) that gets compared: leave it at 1.")
-    values = getattr(model.likelihood, "values", None)
-    if values != digits.LEVELS:
-        raise WrongForm(f"{type(model.likelihood).__name__} does not give probabilities of {digits.LEVELS} grey levels "
+    of_grey_levels(model.likelihood)
+
+
+def small_enough(model, largest):
+    """Raises WrongForm if a model has more parameters than allowed."""
+    size = model.num_parameters()
+    if size > largest:
+        raise WrongForm(f"Your model has {size:,} parameters; at most {largest:,} are allowed, so that checking it "
+                        "takes seconds. Make it narrower.")
+
+
+def of_grey_levels(likelihood):
+    """Raises WrongForm if a likelihood does not give probabilities of the digits' grey levels."""
+    if getattr(likelihood, "values", None) != digits.LEVELS:
+        raise WrongForm(f"{type(likelihood).__name__} does not give probabilities of {digits.LEVELS} grey levels "
                         "0 to 16, so its nats cannot be compared: take Categorical, DiscretizedLogistic or its "
                         f"mixture, with values={digits.LEVELS}.")
 

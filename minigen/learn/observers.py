@@ -54,13 +54,17 @@ def up_to_rotation(function, x, latent):
     return {"σ²": variance, "W Wᵀ (which no rotation of the codes changes)": weight @ weight.T}
 
 
+def three_draws(function, *args, rng):
+    """What function(*args, rng) returns, what it returns in a second call, and when the first call is repeated."""
+    state = rng.bit_generator.state
+    first, again = function(*args, rng), function(*args, rng)
+    rng.bit_generator.state = state
+    return first, again, function(*args, rng)
+
+
 def sampled_text(function, predict, n, temperature, rng):
     """What a text over three symbols must satisfy, whichever way each was drawn (exercise 01.5)."""
-    state = rng.bit_generator.state
-    text = function(predict, n, temperature, rng)
-    again = function(predict, n, temperature, rng)
-    rng.bit_generator.state = state
-    repeated = function(predict, n, temperature, rng)
+    text, again, repeated = three_draws(function, predict, n, temperature, rng=rng)
     if not isinstance(text, list | tuple | np.ndarray):
         raise WrongForm(f"It returned {type(text).__name__}, wanted a list of {n} symbols.")
     text, again, repeated = (np.asarray(part) for part in (text, again, repeated))

@@ -6,6 +6,7 @@ from minigen.autograd import no_grad
 from minigen.data import digits
 from minigen.data.batches import Batches
 from minigen.learn.exercise import WrongForm
+from minigen.learn.judges import of_grey_levels, small_enough
 from minigen.metrics.likelihood import estimate
 from minigen.models.made import MADE
 from minigen.models.pixelcnn import PixelCNN
@@ -60,14 +61,8 @@ def _look_over(model):
     if not isinstance(model, MADE | PixelCNN):
         raise WrongForm(f"It returned {type(model).__name__}, wanted a MADE or a PixelCNN (not trained; check does "
                         "that), or a class made from one.")
-    size = model.num_parameters()
-    if size > LARGEST:
-        raise WrongForm(f"Your model has {size:,} parameters; at most {LARGEST:,} are allowed, so that checking it "
-                        "takes seconds. Make it narrower.")
-    if getattr(model.likelihood, "values", None) != digits.LEVELS:
-        raise WrongForm(f"{type(model.likelihood).__name__} does not give probabilities of {digits.LEVELS} grey levels "
-                        "0 to 16, so its nats cannot be compared: take Categorical, DiscretizedLogistic or its "
-                        f"mixture, with values={digits.LEVELS}.")
+    small_enough(model, LARGEST)
+    of_grey_levels(model.likelihood)
 
 
 def _advice(model, mean, seen):

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from minigen.errors import RecipeError
+from minigen.optim import clip_grad_norm_
 from minigen.train import fit, read_metrics
 
 
@@ -159,6 +160,23 @@ class Experiment:
     def pictures(self, folder):
         """Draw what is worth seeing of the finished run into its folder; returns the paths."""
         return [self.sample_picture(Path(folder) / "samples.png", 64, np.random.default_rng(0)), loss_picture(folder)]
+
+
+def descend(loss, *optimizers, clipped=()):
+    """One step downhill on a loss, a Tensor of one number; returns it as a float.
+
+    optimizers: they share the parameters, each has some.
+    clipped:    parameters whose gradients, as one vector, are cut to length 1 at most
+    """
+    for optimizer in optimizers:
+        optimizer.zero_grad()
+    loss.backward()
+    clipped = list(clipped)
+    if clipped:
+        clip_grad_norm_(clipped, 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+    return loss.item()
 
 
 def loss_picture(folder):

@@ -56,10 +56,7 @@ class Experiment(base.Experiment):
         self.model.train()
         images, labels = next(self.batches)
         loss = self.model.loss(shifted(images, self.most_shifted, rng=self.rng), labels).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return {"loss": loss.item()}
+        return {"loss": base.descend(loss, self.optimizer)}
 
     def evaluate(self):
         """On the test digits: accuracy in percent, its standard error, and the loss in nats per digit."""

@@ -28,7 +28,7 @@ from minigen.data.characters import Characters
 from minigen.errors import ShapeError
 from minigen.models import generation
 from minigen.models.gpt import GPT, Config
-from minigen.optim import AdamW, Schedule, clip_grad_norm_, cosine
+from minigen.optim import AdamW, Schedule, cosine
 from minigen.recipes import base
 from minigen.train import Counter
 
@@ -43,6 +43,7 @@ class Experiment(base.Experiment):
     quick_settings = {"block_size": 32, "layers": 2, "heads": 4, "width": 64, "bias": False}
     batch_size = 12
     full_steps, quick_steps = 2_000, 400
+    falling = staticmethod(cosine)
     rate, final = 1e-3, 0.1  # the highest, and what part of it is left at the end
     in_picture, family = 6, None  # samples, and their letters
     checkpoint_every = 500
@@ -52,18 +53,26 @@ class Experiment(base.Experiment):
         self.rng = np.random.default_rng(seed)
         self.load(seed, quick, data)
         self.steps = steps or (self.quick_steps if quick else self.full_steps)
-        settings = self.quick_settings if quick else self.settings
-        self.model = GPT(Config(self.tokenizer.size, **settings), rng=self.rng)
+        self.model = self.make_model()
         self.block_size = self.model.config.block_size
         self.optimizers = self.make_optimizers()
-        self.schedules = [Schedule(optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 5),
+        self.schedules = [Schedule(optimizer, self.falling, total=self.steps, warmup=min(100, self.steps // 5),
                                    final=self.final) for optimizer in self.optimizers.values()]
         self.taken = Counter()
         self.state = {"model": self.model, **self.optimizers, "steps": self.taken, "rng": self.rng}
 
+    def make_model(self):
+        """The GPT, with fresh weights."""
+        settings = self.quick_settings if self.quick else self.settings
+        return GPT(Config(self.tokenizer.size, **settings), rng=self.rng)
+
     def make_optimizers(self):
         """A dict from names to optimisers, which share the parameters."""
         return {"optimizer": AdamW(groups(self.model, decay=0.1), lr=self.rate, betas=(0.9, 0.99))}
+
+    def clipped(self):
+        """The parameters whose gradients are clipped together: all."""
+        return self.model.parameters()
 
     def load(self, seed, quick, data):
         """The text in two parts, as numbers, and the alphabet."""
@@ -80,18 +89,17 @@ class Experiment(base.Experiment):
 
     def step(self):
         """One step on the mean of −log p over all characters of a batch."""
+        self.advance()
+        loss = self.model.loss(self.batch()).mean() * (1 / self.block_size)
+        return {"loss": base.descend(loss, *self.optimizers.values(), clipped=self.clipped())}
+
+    def advance(self):
+        """Set the rates for the step to come; returns how many were taken before it."""
         taken = self.taken.advance()
         for schedule in self.schedules:
             schedule(taken)
         self.model.train()
-        loss = self.model.loss(self.batch()).mean() * (1 / self.block_size)
-        for optimizer in self.optimizers.values():
-            optimizer.zero_grad()
-        loss.backward()
-        clip_grad_norm_(self.model.parameters(), 1.0)
-        for optimizer in self.optimizers.values():
-            optimizer.step()
-        return {"loss": loss.item()}
+        return taken
 
     def evaluate(self):
         """The cross-entropies of the whole validation text, and of as much training text, in nats per character."""
@@ -133,6 +141,13 @@ def groups(model, decay):
     parameters = list(model.parameters())
     return [{"params": [p for p in parameters if p.ndim >= 2], "weight_decay": decay},
             {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0}]
+
+
+def blocks_and_rest(model):
+    """For Muon the weight matrices of the blocks, for another optimiser everything else: two lists."""
+    matrices = [p for p in model.h.parameters() if p.ndim == 2]
+    inside = set(map(id, matrices))
+    return matrices, [p for p in model.parameters() if id(p) not in inside]
 
 
 @no_grad()

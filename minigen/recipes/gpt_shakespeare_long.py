@@ -34,9 +34,7 @@ class Experiment(gpt_shakespeare.Experiment):
 
     def make_optimizers(self):
         """Muon for the matrices of the blocks, AdamW for everything else."""
-        matrices = [p for p in self.model.h.parameters() if p.ndim == 2]
-        inside = set(map(id, matrices))
-        others = [p for p in self.model.parameters() if id(p) not in inside]
+        matrices, others = gpt_shakespeare.blocks_and_rest(self.model)
         return {"muon": Muon(matrices, lr=self.matrix_rate, weight_decay=0.1),
                 "adamw": AdamW(others, lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)}
 

@@ -31,10 +31,8 @@ from minigen.autograd import no_grad
 from minigen.data import stories
 from minigen.data.tokenizer import BytePairs
 from minigen.models import generation
-from minigen.models.gpt import GPT, Config
-from minigen.optim import AdamW, Muon, Schedule, clip_grad_norm_, linear
+from minigen.optim import AdamW, Muon, linear
 from minigen.recipes import base, gpt_shakespeare
-from minigen.train import Counter
 
 VOCABULARY = 1_000   # at most: the merges end when no pair occurs twice
 FOR_TOKENS = 200_000  # characters from which the merges are learnt
@@ -48,29 +46,33 @@ class Experiment(gpt_shakespeare.Experiment):
     quick_settings = {"block_size": 128, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
     batch_size, together = 32, 8  # rows of a batch; batches whose rows are drawn and sorted together
     full_steps, quick_steps = 2_200, 150
+    falling, final = staticmethod(linear), 0.0
     rate, matrix_rate, momentum = 2e-3, 0.008, 0.98
     # What learns most in the first seconds.
     quick_batch_size, quick_rate, quick_matrix_rate, quick_momentum = 16, 5e-3, 0.02, 0.95
     judged, quick_judged = 500, 50
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
-        self.seed, self.quick = seed, quick
-        self.load(seed, quick, data)
-        self.steps = steps or (self.quick_steps if quick else self.full_steps)
         if quick:
             self.batch_size, self.rate = self.quick_batch_size, self.quick_rate
             self.matrix_rate, self.momentum = self.quick_matrix_rate, self.quick_momentum
-        settings = self.quick_settings if quick else self.settings
-        self.model = GPT(Config(self.tokenizer.size, **settings), rng=np.random.default_rng(seed))
-        self.block_size = self.model.config.block_size
-        spread(self.model)
-        matrices, others = _parted(self.model)
-        self.optimizer = Muon(matrices, lr=self.matrix_rate, momentum=self.momentum)
-        self.adam = AdamW(others, lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)
-        self.schedules = [Schedule(optimizer, linear, total=self.steps, warmup=min(100, self.steps // 5))
-                          for optimizer in (self.optimizer, self.adam)]
-        self.taken = Counter()
-        self.state = {"model": self.model, "optimizer": self.optimizer, "adam": self.adam, "steps": self.taken}
+        super().__init__(seed, quick, data=data, steps=steps)
+
+    def make_model(self):
+        """The GPT, with fresh weights, larger than GPT-2's."""
+        model = super().make_model()
+        spread(model)
+        return model
+
+    def make_optimizers(self):
+        """Muon for the matrices of the blocks, AdamW for everything else."""
+        matrices, others = gpt_shakespeare.blocks_and_rest(self.model)
+        return {"muon": Muon(matrices, lr=self.matrix_rate, momentum=self.momentum),
+                "adamw": AdamW(others, lr=self.rate, betas=(0.9, 0.99), weight_decay=0.0)}
+
+    def clipped(self):
+        """AdamW's parameters: the length of Muon's steps is fixed already."""
+        return gpt_shakespeare.blocks_and_rest(self.model)[1]
 
     def load(self, seed, quick, data):
         """The tokenizer and the test stories."""
@@ -102,19 +104,9 @@ class Experiment(gpt_shakespeare.Experiment):
 
     def step(self):
         """One step on the mean of −log p over all tokens of a batch that have a loss."""
-        step = self.taken.advance()
-        for schedule in self.schedules:
-            schedule(step)
-        self.model.train()
-        tokens, counted = self.batch(step)
+        tokens, counted = self.batch(self.advance())
         loss = masked_loss(self.model, tokens, counted).sum() * (1 / counted.sum())
-        self.optimizer.zero_grad()
-        self.adam.zero_grad()
-        loss.backward()
-        clip_grad_norm_(self.adam.param_groups[0]["params"], 1.0)  # the length of Muon's steps is fixed already
-        self.optimizer.step()
-        self.adam.step()
-        return {"loss": loss.item()}
+        return {"loss": base.descend(loss, *self.optimizers.values(), clipped=self.clipped())}
 
     # -- what came of it ----------------------------------------------------------------------------------------------
 
@@ -126,7 +118,7 @@ class Experiment(gpt_shakespeare.Experiment):
         exact = -sum(map(stories.log_prob, self.test))
         n = self.quick_judged if self.quick else self.judged
         samples = self.sample(n, np.random.default_rng([self.seed, 4]))
-        headed = self.sample(n, np.random.default_rng([self.seed, 5]), top_p=NUCLEUS)
+        headed = self.sample(n, np.random.default_rng([self.seed, 6]), top_p=NUCLEUS)
         known = {*self.test, *self.seen()}
         return {"test": total / characters, "excess": total / exact - 1, "test_floor": exact / characters,
                 "exact_entropy": stories.entropy_per_character(),
@@ -187,14 +179,6 @@ def spread(model):
     for name, p in model.named_parameters():
         if name.startswith("h.") and p.ndim == 2:
             p.overwrite(p.data * (4 if "c_attn" in name else 2))
-
-
-def _parted(model):
-    """The weight matrices of the blocks, and all other parameters."""
-    named = list(model.named_parameters())
-    matrices = [p for name, p in named if name.startswith("h.") and p.ndim == 2]
-    chosen = set(map(id, matrices))
-    return matrices, [p for _, p in named if id(p) not in chosen]
 
 
 RECIPE = base.Recipe(

@@ -68,11 +68,9 @@ class Experiment(base.Experiment):
         self.schedule(self.batches.epoch * len(self.batches) + self.batches.position // self.batch_size)
         self.model.train()
         loss = self.model.loss(*next(self.batches), rng=self.rng).mean()
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
+        value = base.descend(loss, self.optimizer)
         self.ema.update()
-        return {"loss": loss.item()}
+        return {"loss": value}
 
     def validate(self):
         """−log p(x|c) on the validation letters."""

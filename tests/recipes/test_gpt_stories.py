@@ -66,7 +66,7 @@ def test_what_fills_a_row_up_changes_neither_loss_nor_gradient():
 def test_muon_gets_the_matrices_of_the_blocks_and_adam_the_rest(experiment):
     named = {id(p): name for name, p in experiment.model.named_parameters()}
     of = [[named[id(p)] for group in optimizer.param_groups for p in group["params"]]
-          for optimizer in (experiment.optimizer, experiment.adam)]
+          for optimizer in experiment.optimizers.values()]
     assert len(of[0]) == 4 * len(experiment.model.h) and all(name.endswith(("c_attn.weight", "c_proj.weight",
                                                                            "c_fc.weight")) for name in of[0])
     assert sorted(of[0] + of[1]) == sorted(named.values())
