@@ -37,6 +37,23 @@ def test_the_first_step_by_hand_whatever_the_size_of_the_gradient():
         np.testing.assert_allclose(p.data, 0.5 * (1 - 0.02) - 0.1 * 2 * orthogonal(gradient), rtol=1e-6)  # √(8/2) = 2
 
 
+@pytest.mark.parametrize("nesterov", [True, False])
+def test_three_steps_by_hand_with_momentum(nesterov):
+    rng = np.random.default_rng(3)
+    p, mean = tensor(rng.normal(size=(3, 5)), requires_grad=True), np.zeros((3, 5))
+    expected = p.data.copy()
+    optimizer = optim.Muon([p], lr=0.1, momentum=0.8, weight_decay=0.0, nesterov=nesterov)
+    for _ in range(3):
+        gradient = rng.normal(size=(3, 5))
+        optimizer.zero_grad()
+        (p * tensor(gradient)).sum().backward()
+        optimizer.step()
+        mean = 0.8 * mean + 0.2 * gradient  # (O.13)
+        ahead = 0.2 * gradient + 0.8 * mean if nesterov else mean
+        expected = expected - 0.1 * orthogonal(ahead)  # (O.14): √max(1, 3/5) = 1
+        np.testing.assert_allclose(p.data, expected, rtol=1e-9, atol=1e-12)
+
+
 def test_twenty_steps_equal_those_of_pytorch_up_to_its_bfloat16():
     torch = pytest.importorskip("torch")
     if not hasattr(torch.optim, "Muon"):

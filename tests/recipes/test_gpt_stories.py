@@ -7,7 +7,7 @@ from minigen import recipes
 from minigen.data import stories
 from minigen.data.tokenizer import PIECES
 from minigen.models.gpt import GPT, Config
-from minigen.recipes.gpt_stories import masked_loss, padded
+from minigen.recipes.gpt_stories import NUCLEUS, masked_loss, padded
 
 
 @pytest.fixture(scope="module")
@@ -70,3 +70,20 @@ def test_muon_gets_the_matrices_of_the_blocks_and_adam_the_rest(experiment):
     assert len(of[0]) == 4 * len(experiment.model.h) and all(name.endswith(("c_attn.weight", "c_proj.weight",
                                                                            "c_fc.weight")) for name in of[0])
     assert sorted(of[0] + of[1]) == sorted(named.values())
+
+
+def test_the_two_figures_of_grammar_are_of_stories_as_they_come_and_of_a_nucleus(experiment, monkeypatch):
+    story, seeds = experiment.test[0], set()
+
+    def sample(n, rng, **settings):
+        seeds.add(float(rng.random()))
+        assert settings in ({}, {"top_p": NUCLEUS})
+        right = n // 2 if settings else n // 5
+        return [story] * right + ["No story."] * (n - right)
+
+    monkeypatch.setattr(experiment, "sample", sample)
+    monkeypatch.setattr(experiment, "surprise", lambda texts: 1.0)
+    found = experiment.evaluate()
+    assert found["grammatical"] == 0.2 and found["grammatical_nucleus"] == 0.5
+    assert len(seeds) == 2 and not seeds & {float(np.random.default_rng([0, 5, group]).random()) for group in range(20)}
+    assert found["new"] == 0.8  # the story is one of the test's

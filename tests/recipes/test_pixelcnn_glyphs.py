@@ -48,3 +48,20 @@ def test_samples_are_letters_in_turn_and_repeat_with_their_generator(experiment)
     np.testing.assert_array_equal(first, second)
     with no_grad():
         assert experiment.validate() == pytest.approx(-experiment.log_prob(*experiment.validation).mean())
+
+
+def test_drawn_as_asked_is_of_every_letter_as_often(experiment, monkeypatch):
+    """Instead of the model, an artist who copies a training letter, but an A in place of every B."""
+    images, labels = experiment.train
+    of = {letter: images[labels == letter][0] for letter in range(26)}
+    calls = []
+
+    def draw_letters(asked, rng):
+        calls.append(np.array(asked))
+        return np.stack([of[0 if letter == 1 else letter] for letter in asked])
+
+    monkeypatch.setattr(experiment, "draw_letters", draw_letters)
+    found = experiment.evaluate()
+    (asked,) = calls
+    np.testing.assert_array_equal(np.bincount(asked, minlength=26), experiment.drawn)
+    assert found["drawn_as_asked"] == pytest.approx(25 / 26) and found["real_as_asked"] > 0.9
