@@ -64,7 +64,7 @@ class Conditional(nn.Module):
         self.embedding = nn.Embedding(classes, embedding, rng=rng)
 
     def forward(self, z, labels):
-        return self.network(ops.concatenate([z, self.embedding(_labels(labels, self.classes, len(z)))], dim=1))
+        return self.network(ops.concatenate([z, self.embedding(checked_labels(labels, self.classes, len(z)))], dim=1))
 
 
 class Projection(nn.Module):
@@ -81,7 +81,7 @@ class Projection(nn.Module):
 
     def forward(self, x, labels):
         phi = self.features(x)
-        chosen = self.vectors(_labels(labels, self.classes, len(phi)))
+        chosen = self.vectors(checked_labels(labels, self.classes, len(phi)))
         return ops.reshape(self.head(phi), (-1,)) + ops.sum(chosen * phi, dim=1)
 
 
@@ -137,7 +137,8 @@ def _quarter(name, size):
     return size // 4
 
 
-def _labels(labels, classes, count):
+def checked_labels(labels, classes, count):
+    """Labels as an array, or ShapeError: (count,) whole numbers below `classes`."""
     labels = np.asarray(labels)
     if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise ShapeError(f"GAN: labels {labels.shape} of {labels.dtype}; expected ({count},) whole numbers")
