@@ -5,8 +5,9 @@
     recipes.run("vae-digits", seed=1)     # train, evaluate, draw, write result.json
     recipes.load("runs/vae-digits-seed1") # the trained Experiment again
 
-Machinery: base.py (what a recipe is), running.py (how one is run), demo.py (all of them, small). Every other module in
-this folder is a recipe: `vae_digits.py` defines RECIPE, named "vae-digits".
+Machinery: base.py (what a recipe is), running.py (how one is run), judging.py (how good its samples are), features.py
+(the networks that samples are judged with), demo.py (all of them, small). Every other module in this folder is a
+recipe: `vae_digits.py` defines RECIPE, named "vae-digits".
 """
 
 import difflib
@@ -19,7 +20,7 @@ from minigen.recipes.running import load, run
 
 __all__ = ["Experiment", "Recipe", "get", "load", "names", "register", "run", "unregister"]
 
-MACHINERY = ("base", "demo", "running")
+MACHINERY = ("base", "demo", "features", "judging", "running")
 _registered = {}
 
 
