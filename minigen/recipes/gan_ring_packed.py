@@ -1,0 +1,25 @@
+"""gan-ring-packed: the non-saturating game, the discriminator seeing four samples at once.
+
+A variant of gan-ring, to be compared with it: networks, optimisers, rates, batches, steps and protocol are the same.
+"""
+
+from minigen.recipes import base, gan_ring
+
+
+class Experiment(gan_ring.Experiment):
+    """The experiment of gan-ring with another game."""
+
+    game = {"objective": "non-saturating", "packing": 4}
+
+
+RECIPE = base.Recipe(
+    name="gan-ring-packed",
+    summary="for comparison with gan-ring: the non-saturating game in packs of four",
+    lesson="08",
+    build=Experiment,
+    band={"modes": (1, 8)},
+    quick_band={"modes": (0, 8)},
+    anchor="gan-ring",
+    source="Lin et al. 2017, arXiv:1712.04086",
+    budget_seconds=180,
+)
