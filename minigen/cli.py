@@ -70,6 +70,13 @@ def parser():
     sample.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default 0")
     sample.add_argument("--out", type=Path, metavar="FILE", help="a .png; default DIR/sample-seedN.png")
 
+    evaluate = command("evaluate", evaluate_run, "measure a trained run's samples, beside real ones that were held out")
+    evaluate.add_argument("dir", type=Path, metavar="DIR", help="the run's folder")
+    evaluate.add_argument("--n", type=_whole(1), metavar="N",
+                          help="how many samples (default: as many as pictures held out, or 2,500 points)")
+    evaluate.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default 0")
+    evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+
     demo = command("demo", run_demo, "train a small model of every family, in under five minutes")
     demo.add_argument("--out", type=Path, metavar="DIR", help="default: runs/demo")
 
@@ -139,6 +146,13 @@ def sample_run(options):
     except OSError as error:
         raise CommandError(f"{path}: cannot be written ({error})") from error
     print(path)
+
+
+def evaluate_run(options):
+    """Print the table of figures, draw samples beside their nearest training pictures."""
+    from minigen.recipes import judging
+
+    judging.evaluate(options.dir, n=options.n, seed=options.seed, json_path=options.json)
 
 
 def run_demo(options):

@@ -39,7 +39,7 @@ def run(tiny_recipe, tmp_path, monkeypatch, capsys):
 def test_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("list", "train", "sample", "demo", "gradcheck", "lessons", "progress", "fetch"):
+    for command in ("list", "train", "sample", "evaluate", "demo", "gradcheck", "lessons", "progress", "fetch"):
         assert f"\n    {command}" in out
     assert run() == (0, out, "")
 
@@ -73,6 +73,8 @@ def test_help_does_not_wait_for_matplotlib_or_the_models():
     (["train", "tinny"], "no recipe is called 'tinny'; did you mean tiny?"),
     (["train", "zzz"], "no recipe is called 'zzz'; there are: "),
     (["sample", "nowhere"], "nowhere: holds no run"),
+    (["evaluate", "nowhere"], "nowhere: holds no run"),
+    (["evaluate", "nowhere", "--n", "0"], "'0' is not a whole number of at least 1"),
     (["fetch", "mnist", "--data", "nowhere"], "nowhere does not exist"),
 ])  # fmt: skip
 def test_a_mistake_gets_one_message_and_code_2(run, arguments, message):
@@ -217,6 +219,21 @@ def test_an_evaluation_that_is_not_finite_or_misses_the_bands_metric_is_an_error
     monkeypatch.setattr(tiny.Tiny, "evaluate", lambda self: {"error": 1.0})
     code, _, err = run("train", "tiny", "--quick", "--out", "b")
     assert code == 2 and "the band names ['test_error']" in err
+
+
+def test_evaluate_prints_a_table_and_writes_the_picture_and_the_file(run, tmp_path):
+    run("train", "vae-digits", "--quick", "--steps", "5", "--out", "a")
+    code, out, err = run("evaluate", "a", "--n", "60", "--seed", "2", "--json", "figures.json")
+    assert (code, err) == (0, "") and "Fréchet distance" in out and "coverage" in out
+    assert (tmp_path / "a/nearest-seed2.png").read_bytes().startswith(b"\x89PNG")
+    assert set(json.loads((tmp_path / "figures.json").read_text())) == {"run", "seed", "figures", "counts", "features"}
+    assert run("evaluate", "a", "--n", "60", "--seed", "2", "--json", "figures.json")[1] == out
+
+
+def test_evaluate_has_no_measure_for_what_is_neither_picture_nor_point(run):
+    run("train", "tiny", "--quick", "--out", "a")
+    code, out, err = run("evaluate", "a")
+    assert (code, out) == (2, "") and "makes neither pictures nor points" in err
 
 
 def test_sample_draws_the_same_picture_for_the_same_seed(run, tmp_path):

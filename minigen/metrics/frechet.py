@@ -23,9 +23,9 @@ two moments and nothing else: distributions that are not Gaussian can differ at 
 
 λ the eigenvalues of the common covariance. (The means differ by a variance of λ_i (1/n + 1/m) on axis i. For
 covariances S + Δ/2 and S − Δ/2, (8.35) is ½ Σ_ij Δ_ij²/(λ_i + λ_j) to second order, and entries of estimated
-covariances of Gaussians have E Δ_ij² = (1/n + 1/m) (λ_i λ_j + [i = j] λ_i²).) For S = I it is (1/n + 1/m) F (F + 5)/4,
-measured in the tests: with F = 64, 500 against 1,000 points are 3.3 apart. So compare only figures of equal n and m,
-and put beside them the figure of real pictures that were held out.
+covariances of Gaussians have E Δ_ij² = (1/n + 1/m) (λ_i λ_j + [i = j] λ_i²).) For S = I it is (1/n + 1/m) F (F + 5)/4:
+with F = 64, 500 points are 3.3 away from 1,000 of the same law. (The tests measure it.) So compare only figures of
+equal n and m, and put beside them the figure of real pictures that were held out.
 
 Sources: Dowson & Landau 1982 (8.35); Heusel et al. 2017, arXiv:1706.08500 (FID); Bińkowski et al. 2018,
 arXiv:1801.01401 (it is biased).  Differs: the features are not Inception's; (8.37) is ours.

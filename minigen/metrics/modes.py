@@ -88,7 +88,7 @@ def reverse_kl(counts, weights=None):
         raise ShapeError(f"reverse_kl: counts {counts.shape} and weights {weights.shape}; expected the same shape (K,)")
     if not (counts.sum() > 0 and counts.min() >= 0 and weights.min() > 0):
         raise DataError(f"reverse_kl: counts from {counts.min():g} with sum {counts.sum():g}, weights from "
-                        f"{weights.min():g}; expected counts of at least 0, some of them positive, and positive weights")
+                        f"{weights.min():g}; expected counts from 0 up, some above it, and weights above 0")
     q, p = counts / counts.sum(), weights / weights.sum()
     some = q > 0
     return max(0.0, float(np.sum(q[some] * np.log(q[some] / p[some]))))

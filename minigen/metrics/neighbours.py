@@ -10,14 +10,16 @@ sample. Then
     recall    = 1/n Σ_i [ x_i lies in some B(y_j) ]              are the data where the samples are?      (8.52)
 
 with [·] = 1 if true, else 0. A real point far from all others has a huge ball, and one such outlier makes bad samples
-look precise. Counting balls in place of asking for one, and asking about the balls of real points only, cures that:
+look precise; samples strewn far and wide have huge balls, too, and make the recall look perfect. Counting balls in
+place of asking for one, and asking about the balls of real points only, cures that:
 
     density   = 1/(k m) Σ_j Σ_i [ y_j ∈ B(x_i) ]                 in how many balls, of k?                 (8.53)
     coverage  = 1/n Σ_i [ some y_j ∈ B(x_i) ]                    what share of balls holds a sample?      (8.54)
 
-Density may exceed 1 (samples that crowd where the data are densest); the others are shares. For equal distributions
-density is near 1, and the coverage is known whatever the distribution: a ball holds no sample if the k nearest of the
-n − 1 + m other points are all real, which has probability Π_{i=1…k} (n − i)/(n + m − i), hence on average
+Density may exceed 1 (samples that crowd where the data are densest); the others are shares. If both distributions are
+one, two of the averages are known, whatever it is. Seen from x_i, the n − 1 other real points and any sample come in
+every order with equal probability, so the sample is nearer than the k-th of them with probability k/n, and the density
+is 1. The ball of x_i holds no sample if the k nearest of all n − 1 + m others are real:
 
     coverage = 1 − Π_{i=1…k} (n − i)/(n + m − i) ≈ 1 − 2^(−k) for n = m,                                 (8.55)
 

@@ -130,6 +130,13 @@ class Experiment:
         names = [name for name in ("model", "ema") if name in self.state] if self.keep_best is None else self.keep_best
         return {name: self.state[name] for name in names}
 
+    def real(self):
+        """What samples are measured against by `minigen evaluate`, a `judging.Pictures` or `judging.Points`.
+
+        None, the default: the samples are neither pictures nor points, or there is no measure for them.
+        """
+        return None
+
     def draw(self, axes, n, rng, title=None):
         """Draw n samples on matplotlib axes. What is not an image (points in the plane, text) overrides this."""
         from minigen import viz

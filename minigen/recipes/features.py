@@ -81,7 +81,7 @@ class Glyphs(Training):
     network = "glyphs"
     questions = ANSWERS
     side, widths, width = 28, (16, 32, 32, 48, 64), 64
-    full_steps, quick_steps, batch_size = 6000, 40, 128
+    full_steps, quick_steps, batch_size = 5000, 40, 128
     warp = {"shear": 0.06, "stretch": 0.10, "move": 1.0}
 
     def draw_batch(self):

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from minigen.data import toy2d
+from minigen.metrics.modes import count_modes
 from minigen.models.gmm import GaussianMixture, check_ascent
-from minigen.recipes import base
+from minigen.recipes import base, judging
 
 
 class Climb:
@@ -78,19 +79,22 @@ class Experiment(base.Experiment):
         test = self.truth.sample(100_000, rng=np.random.default_rng([self.seed, 3]))
         ours = self.model.log_prob(test)
         samples = self.sample(2500, np.random.default_rng([self.seed, 4]))
-        distance = np.linalg.norm(samples[:, None] - self.truth.means, axis=2)  # (2500, 8)
-        good = distance.min(1) < 3 * self.truth.sigma
+        found = count_modes(samples, self.truth.means, self.truth.sigma)
         return {
             "test_nll": -float(ours.mean()),
             "floor": self.truth.entropy(),
             "test_kl": float((self.truth.log_prob(test) - ours).mean()),
-            "modes": float(len(set(distance.argmin(1)[good]))),
-            "high_quality": float(good.mean()),
+            "modes": float(found.captured),
+            "high_quality": found.high_quality,
         }
 
     def sample(self, n, rng):
         """n points, (n, 2)."""
         return self.model.sample(n, rng=rng)
+
+    def real(self):
+        """The ring."""
+        return judging.Points(self.truth)
 
     def draw(self, axes, n, rng, title=None):
         """n samples of the model, and each component as the ellipse three standard deviations from its mean."""

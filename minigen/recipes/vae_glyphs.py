@@ -17,11 +17,12 @@ from minigen.data.batches import Batches
 from minigen.metrics.likelihood import bits_per_dim
 from minigen.models.vae import VAE, conv_decoder, conv_encoder
 from minigen.optim import Adam, Schedule, cosine
-from minigen.recipes import base, vae_digits
+from minigen.recipes import base, judging, vae_digits
 
 SIZE = 28
 LEVELS = 17
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+CHOICE = {"size": SIZE, "characters": CAPITALS, "sizes": ("large",), "positions": ("centre",)}
 
 
 class Experiment(base.Experiment):
@@ -34,9 +35,8 @@ class Experiment(base.Experiment):
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         self.seed = seed
         self.rng = np.random.default_rng(seed)
-        choice = {"size": SIZE, "characters": CAPITALS, "sizes": ("large",), "positions": ("centre",)}
         self.train, self.validation, self.test = (
-            coarse(glyphs.load(n, seed=s, **choice).images)
+            coarse(glyphs.load(n, seed=s, **CHOICE).images)
             for n, s in ((3000 if quick else 6000, 1), (200 if quick else 500, 2), (200 if quick else 1000, 3))
         )
         self.steps = steps or (300 if quick else 3000)
@@ -73,6 +73,11 @@ class Experiment(base.Experiment):
     def sample(self, n, rng):
         """n new letters, (n, 28, 28): codes from the prior, then the expected picture."""
         return self.model.sample(n, rng=rng, noise=False)
+
+    def real(self):
+        """The training letters, and 1,000 that were held out."""
+        held_out = coarse(glyphs.load(1000, seed=3, **CHOICE).images)  # as `test`, which is shorter in the quick size
+        return judging.Pictures(self.train, held_out, LEVELS - 1, "glyphs", CAPITALS)
 
 
 def coarse(images):

@@ -48,12 +48,14 @@ def test_a_set_against_itself_is_perfect_and_a_far_one_hopeless():
     assert manifold_scores(x + 1e4, x + 1e4) == Scores(1, 1, 1, 1)  # rounding does not decide
 
 
-def test_equal_distributions_have_the_coverage_of_the_formula():
+def test_equal_distributions_have_density_1_and_the_coverage_of_the_formula():
     rng, n, m, k = np.random.default_rng(3), 60, 40, 5
-    covered = np.mean([manifold_scores(rng.normal(size=(n, 2)), rng.normal(size=(m, 2)), k).coverage
-                       for _ in range(300)])
+    found = [manifold_scores(rng.standard_t(3, size=(n, 2)), rng.standard_t(3, size=(m, 2)), k) for _ in range(300)]
     i = np.arange(1, k + 1)
+    covered = np.mean([scores.coverage for scores in found])
     assert covered == pytest.approx(1 - np.prod((n - i) / (n + m - i)), abs=0.008)
+    densities = [scores.density for scores in found]
+    assert np.mean(densities) == pytest.approx(1, abs=4 * np.std(densities) / np.sqrt(300))
 
 
 def test_lost_modes_cost_recall_and_coverage_and_bad_samples_precision_and_density():
@@ -156,13 +158,18 @@ def test_too_few_points_and_nans_are_refused():
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_published_example_of_prdc():
-    """N(0, I) against N(0, I), 10,000 against 10,000, 1,000 features, k = 5: the README of prdc (Naeem et al.)."""
-    rng = np.random.default_rng(0)
+    """N(0, I) against N(0, I), 10,000 against 10,000, 1,000 features, k = 5: the README of prdc (Naeem et al.).
+
+    In so many dimensions a few samples lie in very many balls, and the figures scatter. Seeds 0 to 4 gave a precision
+    of 0.456 to 0.497, recall 0.474 to 0.493, density 0.912 to 1.070, coverage 0.956 to 0.974: the published ones are
+    such a draw. The tolerances are three standard deviations of a difference of two.
+    """
+    rng = np.random.default_rng(1)
     real, samples = rng.normal(size=(2, 10_000, 1000))
     began = time.process_time()
     found = manifold_scores(real, samples)
     print(f"{found}, {time.process_time() - began:.0f} s of CPU")
-    assert found.precision == pytest.approx(0.4772, abs=0.03)
+    assert found.precision == pytest.approx(0.4772, abs=0.06)
     assert found.recall == pytest.approx(0.4705, abs=0.03)
-    assert found.density == pytest.approx(1.0555, abs=0.06)
-    assert found.coverage == pytest.approx(0.9735, abs=0.01)
+    assert found.density == pytest.approx(1.0555, abs=0.25)
+    assert found.coverage == pytest.approx(0.9735, abs=0.03)
