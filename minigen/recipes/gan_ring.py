@@ -3,11 +3,11 @@
 A plain GAN on this ring forgets modes, or jumps from one to the next. What it takes here, found by trying:
 
 - the *relativistic* game (8.10): a forged sample is compared with a real one, so a mode that is missing pulls;
-- both penalties, R1 and R2 (8.12), which keep the discriminator flat where the samples are, so the game does not circle.
-  A discriminator that is to be flat cannot see a width of 0.01. So the penalties fade, to a hundred-thousandth at four
-  fifths of the training: first all modes are found, then they are sharpened;
-- a generator with ReLU, whose kinks let it tear the plane of z into eight pieces (leaky ReLU: 86 % of the samples within
-  3σ where ReLU has 97 %);
+- both penalties, R1 and R2 (8.12), which keep the discriminator flat where the samples are, so that the game does not
+  circle. A discriminator that is to be flat cannot see a width of 0.01. So the penalties fade, to a hundred-thousandth
+  at four fifths of the training: first all modes are found, then they are sharpened;
+- a generator with ReLU, whose kinks let it tear the plane of z into eight pieces (leaky ReLU: 86 % of the samples
+  within 3σ where ReLU has 97 %);
 - a rate that falls to 2 % over the second half, and an average of the generator's weights over some hundred steps.
 
 The variants `gan-ring-vanilla`, `-packed`, `-r1` and `-wgan-gp` change the game and nothing else: the same networks,
