@@ -26,7 +26,7 @@ from minigen.metrics.modes import count_modes
 from minigen.models.gan import GAN
 from minigen.models.gan_networks import mlp
 from minigen.optim import EMA, Adam
-from minigen.recipes import base
+from minigen.recipes import base, judging
 from minigen.train import Counter
 
 SAMPLES = 2_500
@@ -87,6 +87,10 @@ class Experiment(base.Experiment):
         """n points, (n, 2), of the averaged generator."""
         with self.ema.averaged():
             return self.model.sample(n, rng=rng) / self.scale
+
+    def real(self):
+        """The true mixture, for `minigen evaluate`."""
+        return judging.Points(self.truth)
 
     def draw(self, axes, n, rng, title=None):
         """n samples of the model over the three-σ circles of the modes."""
