@@ -42,6 +42,8 @@ class Experiment(base.Experiment):
     batch_size = 256
     full_steps, quick_steps = 8_000, 600
     rate, betas = 1e-3, (0.0, 0.99)
+    last_rate = 0.02  # the share of the rate that is left at the end; it falls from the half on
+    averaging = 0.99  # of the generator's weights, (O.11); 0 takes them as they are
     latent, width, depth = 2, 128, 3
     checkpoint_every = 2_000
     threads = 1  # the networks are so small that a second thread costs more than it brings
@@ -55,7 +57,7 @@ class Experiment(base.Experiment):
                          latent=self.latent, **self.game)
         self.forger, self.critic = (Adam(part.parameters(), lr=self.rate, betas=self.betas)
                                     for part in (self.model.generator, self.model.discriminator))
-        self.ema = EMA(self.model.generator, 0.99)
+        self.ema = EMA(self.model.generator, self.averaging)
         self.taken = Counter()
         self.state = {"model": self.model, "generator": self.forger, "discriminator": self.critic, "ema": self.ema,
                       "steps": self.taken, "rng": self.rng}
@@ -68,7 +70,7 @@ class Experiment(base.Experiment):
         """The discriminator's step or steps, then the generator's."""
         share = self.taken.advance() / self.steps
         for optimizer in (self.forger, self.critic):
-            optimizer.param_groups[0]["lr"] = self.rate * min(1.0, max(0.02, 2 * (1 - share)))
+            optimizer.param_groups[0]["lr"] = self.rate * min(1.0, max(self.last_rate, 2 * (1 - share)))
         for name in ("r1", "r2"):
             setattr(self.model, name, self.game.get(name, 0.0) * self.fading ** min(1.0, share / 0.8))
         for _ in range(self.critic_steps):

@@ -39,7 +39,6 @@ DISCRIMINATOR = Exercise(
                 "line: then only log q − log p is left.", _densities),
         Mistake("That is the ratio p/q; D* = p/(p + q) lies between 0 and 1.", lambda p, q: np.exp(p - q)),
         Mistake("That is log D*; take the exponential.", lambda p, q: -np.logaddexp(0, q - p)),
-        Mistake("You say 1 or 0, which side is likelier; D* is a probability.", lambda p, q: (p > q).astype(float)),
     ),
     afterword="Whoever tells two laws apart has learnt the ratio of their densities, without knowing either of them.",
 )  # fmt: skip
@@ -91,8 +90,6 @@ COUNTING = Exercise(
                                              games.divergence(q, p))),
         Mistake("That is Σ q log q; the true weights 1/K are missing: Σ q log(q K).",
                 lambda *given: games.recount(*given, kl=lambda q, p: games.divergence(q, np.ones_like(p)))),
-        Mistake("That is the entropy of the shares; (8.33) is log K minus it.",
-                lambda *given: games.recount(*given, kl=lambda q, p: -games.divergence(q, np.ones_like(p)))),
         Mistake("Yours has the opposite sign; a divergence is never negative.",
                 lambda *given: games.recount(*given, kl=lambda q, p: -games.divergence(q, p))),
         Mistake("High quality is wanted as a share of the samples; you counted them.",
@@ -235,8 +232,6 @@ GRADIENT_PENALTY = Exercise(
                 lambda c, x, y, s: (mg.sqrt(mg.sum(games.slope(c, games.mixed(x, y, s)) ** 2)) - 1) ** 2),
         Mistake("You look at the slope at the real samples; (8.11) asks between real and forged ones.",
                 lambda c, x, y, s: games.penalty(c, x, x, s)),
-        Mistake("You look at the slope at the forged samples; (8.11) asks between real and forged ones.",
-                lambda c, x, y, s: games.penalty(c, y, y, s)),
     ),
     afterword="In training ε is drawn uniformly, afresh for every sample. With a normal ε, a mistake that is often "
               "copied, the points would lie beyond the samples as well.",
