@@ -289,11 +289,11 @@ OPEN = Exercise(
     judge=better_game,
     solution=(gan_ring.Experiment,),
     hints=(
-        "What kept the Dirac-GAN from circling? Give the game a penalty, and count.",
+        "What kept the Dirac-GAN from circling, and what drove it outward? Momentum 0 and a penalty; then count.",
         "A flat discriminator finds all modes and sharpens none: set fading to what shall be left of r1 and r2 at "
         "four fifths of the training, say 1e-3.",
-        "The recipe's own game is {'objective': 'relativistic', 'r1': 0.1, 'r2': 0.1, 'fading': 1e-5}; in so few steps "
-        "there may be better ones.",
+        "The recipe's own game is {'objective': 'relativistic', 'r1': 0.1, 'r2': 0.1, 'fading': 1e-5, 'momentum': 0}; "
+        "in so few steps there may be better ones.",
     ),
 )
 
