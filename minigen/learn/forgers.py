@@ -53,9 +53,10 @@ def _looked_over(game):
     for name in ALLOWED[1:]:
         value = game.get(name, 1)
         most = {"fading": 1, "momentum": 0.99}.get(name, np.inf)
-        if name in game and not (isinstance(value, numbers.Real) and 0 <= value <= most and (value or name != "fading")):
-            raise WrongForm(f"{name} is {value!r}; wanted a number of at least 0 (fading: above 0, at most 1; momentum: "
-                            "at most 0.99).")
+        least = 1e-12 if name == "fading" else 0
+        if name in game and not (isinstance(value, numbers.Real) and least <= value <= most):
+            raise WrongForm(f"{name} is {value!r}; wanted a number of at least 0 (fading: above 0, at most 1; "
+                            "momentum: at most 0.99).")
     packing = game.get("packing", 1)
     if packing not in (1, 2, 4, 8):
         raise WrongForm(f"packing is {packing!r}; the batch of 256 is cut into packs of 1, 2, 4 or 8.")

@@ -86,6 +86,13 @@ def radius(rate, gamma):
     return float(np.abs(np.linalg.eigvals(dirac_gan.step_matrix(rate, gamma=gamma))).max())
 
 
+def radius_with_momentum(rate, gamma, momentum):
+    """The same if both players have momentum: v ← b v + J w, w ← w + h v for w = (θ, ψ). A number."""
+    j, one = dirac_gan.jacobian(gamma=gamma), np.eye(2)
+    step = np.block([[one + rate * j, rate * momentum * one], [j, momentum * one]])  # of (w, v)
+    return float(np.abs(np.linalg.eigvals(step)).max())
+
+
 # -- the penalty on the slope -----------------------------------------------------------------------------------------
 
 _DICE = np.random.default_rng(8)

@@ -8,7 +8,8 @@ from scipy.special import expit
 
 from minigen import viz
 from minigen.autograd import Tensor, grad, no_grad
-from minigen.learn.page import Live
+from minigen.learn.page import Live, say
+from minigen.metrics.modes import count_modes
 from minigen.models.gan import OBJECTIVES
 
 SHADES = "RdPu"  # from white, surely forged, to dark, surely real
@@ -44,6 +45,31 @@ def watch(experiment, title, *, every=500, keep=(), n=1000):
         if report.step == experiment.steps or (report.step % every == 0 and not static):
             live.show(snapshot(experiment, losses, f"Step {report.step:,}: {title}"))
     return Game({name: np.array(values) for name, values in losses.items()}, samples)
+
+
+def tell(game, truth):
+    """Print how many modes the kept samples have, one line for each step."""
+    for step, points in game.samples.items():
+        found = count_modes(points, truth.means, truth.sigma)
+        say(f"step {step:5,}: {found.captured} modes, {found.high_quality:6.1%} of high quality, reverse KL "
+            f"{found.reverse_kl:.3f}; shares {' '.join(f'{count / len(points):.2f}' for count in found.counts)}")
+
+
+def filmstrip(title, rows, steps, path):
+    """Samples of several games at some steps, a game in each row, into a file.
+
+    rows:     a dict from a short name to (experiment, Game)
+    Returns:  the picture
+    """
+    picture, panels = viz.figure(title, len(rows), len(steps), width=8.4, height=1.75 * len(rows) + 0.45)
+    for row, (name, (experiment, game)) in zip(panels, rows.items(), strict=True):
+        for axes, step in zip(row, steps, strict=True):
+            points = game.samples[step]
+            draw_samples(axes, experiment, points)
+            found = count_modes(points, experiment.truth.means, experiment.truth.sigma)
+            axes.set_title(f"{step:,}: {found.captured} of {len(found.counts)}", fontsize=9)
+        row[0].set_ylabel(name, fontsize=9)
+    return viz.save(picture, path)
 
 
 def forged(experiment, n, seed=0):

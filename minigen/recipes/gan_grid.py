@@ -5,6 +5,11 @@ fresh networks have their kinks. Without that the samples reach all modes but sh
 place of 0.015).
 
 Protocol: as gan-ring.
+
+Measured, five seeds each (0 to 4), median and worst: modes, share of high quality, reverse KL in nats. All have the
+same networks, optimisers, batches and 8,000 steps of the generator; wgan-gp takes two critic steps for each.
+
+TABLE
 """
 
 from minigen.data import toy2d

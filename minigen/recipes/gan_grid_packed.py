@@ -1,4 +1,4 @@
-"""gan-grid-packed: the non-saturating game, the discriminator seeing four samples at once.
+"""gan-grid-packed: the non-saturating game, the discriminator seeing two samples at once.
 
 A variant of gan-grid, to be compared with it: networks, optimisers, rates, batches, steps and protocol are the same.
 """
@@ -9,12 +9,12 @@ from minigen.recipes import base, gan_grid
 class Experiment(gan_grid.Experiment):
     """The experiment of gan-grid with another game."""
 
-    game = {"objective": "non-saturating", "packing": 4}
+    game = {"objective": "non-saturating", "packing": 2}
 
 
 RECIPE = base.Recipe(
     name="gan-grid-packed",
-    summary="for comparison with gan-grid: the non-saturating game in packs of four",
+    summary="for comparison with gan-grid: the non-saturating game in packs of two",
     lesson="08",
     build=Experiment,
     band={"modes": (1, 25)},

@@ -1,4 +1,4 @@
-"""gan-ring-packed: the non-saturating game, the discriminator seeing four samples at once.
+"""gan-ring-packed: the non-saturating game, the discriminator seeing two samples at once.
 
 A variant of gan-ring, to be compared with it: networks, optimisers, rates, batches, steps and protocol are the same.
 """
@@ -9,12 +9,12 @@ from minigen.recipes import base, gan_ring
 class Experiment(gan_ring.Experiment):
     """The experiment of gan-ring with another game."""
 
-    game = {"objective": "non-saturating", "packing": 4}
+    game = {"objective": "non-saturating", "packing": 2}
 
 
 RECIPE = base.Recipe(
     name="gan-ring-packed",
-    summary="for comparison with gan-ring: the non-saturating game in packs of four",
+    summary="for comparison with gan-ring: the non-saturating game in packs of two",
     lesson="08",
     build=Experiment,
     band={"modes": (1, 8)},
