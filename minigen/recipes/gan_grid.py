@@ -12,14 +12,14 @@ the critic for each.
 
     recipe                      modes     high quality       reverse KL
     gan-ring-vanilla  5 seeds    8 ( 8)   97.6 % (97.5 %)   0.024 (0.034)
-    gan-ring-packed   3 seeds    8 ( 8)   95.2 % (95.0 %)   0.007 (0.013)
-    gan-ring-r1       3 seeds    8 ( 8)   98.0 % (97.8 %)   0.015 (0.027)
-    gan-ring-wgan-gp  3 seeds    8 ( 8)   98.0 % (97.2 %)   0.002 (0.002)
+    gan-ring-packed   5 seeds    8 ( 8)   95.8 % (95.0 %)   0.007 (0.013)
+    gan-ring-r1       5 seeds    8 ( 8)   97.8 % (97.4 %)   0.015 (0.027)
+    gan-ring-wgan-gp  5 seeds    8 ( 8)   97.9 % (97.2 %)   0.002 (0.002)
     gan-ring          5 seeds    8 ( 8)   97.7 % (97.5 %)   0.006 (0.016)
     gan-grid-vanilla  5 seeds   19 (17)   94.9 % (94.2 %)   0.428 (0.542)
-    gan-grid-packed   3 seeds   25 (25)   77.2 % (71.1 %)   0.028 (0.034)
-    gan-grid-r1       4 seeds   25 (25)   95.8 % (95.5 %)   0.021 (0.176)
-    gan-grid-wgan-gp  3 seeds   25 (25)   94.1 % (93.5 %)   0.004 (0.006)
+    gan-grid-packed   5 seeds   25 (24)   74.5 % (67.4 %)   0.034 (0.182)
+    gan-grid-r1       5 seeds   25 (25)   95.9 % (95.5 %)   0.014 (0.176)
+    gan-grid-wgan-gp  5 seeds   25 (25)   94.1 % (93.5 %)   0.004 (0.006)
     gan-grid          5 seeds   25 (25)   96.0 % (95.1 %)   0.018 (0.027)
 """
 
