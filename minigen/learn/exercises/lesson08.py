@@ -143,7 +143,7 @@ DIRAC = Exercise(
                 lambda n, h, g: games.path(n, h, g, lambda t, p, g: (-p * _sigmoid(p * t),
                                                                      -t * _sigmoid(p * t) - g * p))),
     ),
-    afterword="Draw it: plt.plot(*my_path(400, 0.2, 0.0).T), and again with gamma=0.3.",
+    afterword="Look: figure, axes = viz.figure(\"mine\"); axes.plot(*my_path(400, 0.2, 0.0).T); figure.",
 )  # fmt: skip
 
 
