@@ -1,7 +1,10 @@
 """gan-ring: a GAN on the ring of eight Gaussians that finds every mode and stays on it.
 
-A plain GAN on this ring forgets modes, or jumps from one to the next. What it takes here, found by trying:
+A GAN as it is first written (Adam with β₁ = 0.9) forgets modes of this ring, or jumps from one to the next. What it
+takes here, found by trying:
 
+- no momentum, β₁ = 0: the first need. With it, a falling rate and enough steps, the game with nothing else added finds
+  all eight modes (`gan-ring-vanilla`); on the grid it does not (the table is in `gan_grid`);
 - the *relativistic* game (8.10): a forged sample is compared with a real one, so a mode that is missing pulls;
 - both penalties, R1 and R2 (8.12), which keep the discriminator flat where the samples are, so that the game does not
   circle. A discriminator that is to be flat cannot see a width of 0.01. So the penalties fade, to a hundred-thousandth
