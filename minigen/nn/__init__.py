@@ -33,3 +33,4 @@ from minigen.nn.layers import (
 )  # fmt: skip
 from minigen.nn.masked import CausalConv2d, MaskedConv2d, MaskedLinear
 from minigen.nn.module import Module, parameter
+from minigen.nn.spectral import SpectralNorm

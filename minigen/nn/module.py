@@ -6,6 +6,8 @@ of its noise. Names are the paths along the attributes (`encoder.0.weight`), the
 exchanged both ways. Names that begin with an underscore are private and not walked.
 """
 
+import contextlib
+
 import numpy as np
 
 from minigen.autograd import Tensor
@@ -71,6 +73,33 @@ class Module:
     def num_parameters(self):
         """How many numbers training changes."""
         return sum(tensor.size for tensor in self.parameters())
+
+    @contextlib.contextmanager
+    def replaced(self, tensors):
+        """Within `with`, other tensors stand in for parameters, and gradients flow to them: a dict from path to Tensor.
+
+        So a network can be run with weights that are themselves computed, such as those after one more step.
+
+        Raises:   StateError for a path that is no parameter, or a tensor of another shape; nothing is replaced then.
+        """
+        own = dict(self._walk(Tensor))
+        wrong = [path for path, tensor in tensors.items() if path not in own or own[path].shape != tensor.shape]
+        if wrong:
+            raise StateError(f"{type(self).__name__}.replaced: {wrong} are no parameters, or misshapen; found "
+                             f"{ {path: tensor.shape for path, tensor in own.items()} }")
+        places = []
+        for path, tensor in tensors.items():
+            *way, name = path.split(".")
+            owner = self
+            for step in way:
+                owner = getattr(owner, step)
+            places.append((owner, name, getattr(owner, name)))
+            setattr(owner, name, tensor)
+        try:
+            yield self
+        finally:
+            for owner, name, tensor in places:
+                setattr(owner, name, tensor)
 
     # -- modes ------------------------------------------------------------------------------------------------
 

@@ -133,6 +133,12 @@ LAYERS = {
             case(nn.Embedding(2, 1, rng=rng), index=d.whole(2, 6)),
         ]
     ),
+    "SpectralNorm": _of(
+        lambda d, case, rng: [  # in evaluation, where u stays as it is: else the layer is another one at each call
+            case(nn.SpectralNorm(nn.Linear(4, 3, rng=rng), rng=rng).eval(), d.normal(5, 4)),
+            case(nn.SpectralNorm(nn.Conv2d(2, 3, 2, rng=rng), rng=rng).eval(), d.normal(1, 2, 3, 3)),
+        ]
+    ),
     "LayerNorm": _of(
         lambda d, case, rng: [case(nn.LayerNorm(4), d.normal(3, 4)), case(nn.LayerNorm(5, eps=0.1), d.normal(2, 3, 5)),
                               case(nn.LayerNorm(4, bias=False), d.normal(3, 4))]  # fmt: skip
