@@ -119,11 +119,7 @@ class Experiment(base.Experiment):
 
 def descend(optimizer, losses):
     """One step on the mean of some losses; returns the mean."""
-    loss = losses.mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+    return base.descend(losses.mean(), optimizer)
 
 
 RECIPE = base.Recipe(
