@@ -289,7 +289,7 @@ OPEN = Exercise(
     judge=quick_recall,
     solution=(quick_recall,),
     hints=(
-        "How many blocks? Read section 6 again: a head of one must look one back, a head of a later one find the letter.",
+        "How many blocks? Read section 6 again: a head must look one back, and one in a later block find the letter.",
         "Under the limit two blocks may be about 25 wide. More heads make each of them narrower: does a head of 8 "
         "numbers find its letter as well as one of 24?",
         "With tied weights one table must serve for reading and for writing; tied=False costs 8 · D weights more. And "
