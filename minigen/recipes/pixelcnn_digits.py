@@ -2,7 +2,9 @@
 
 Five gated layers of two stacks, a mixture of five discretised logistics for each pixel. One thousand digits are few for
 it. Three things help: dropout, the moving average of the weights, and most of all the eight reading orders (6.13): the
-same digit flipped and turned is eight lessons, and the average of eight densities is a better density than any of them.
+same digit flipped and turned is eight lessons, and the average of eight densities is better than they are on average.
+In the full size that is worth 2.5 nats (one order alone, seed 0: 78.8). In the quick size one order alone is ahead,
+with 82.8 nats: it has all the steps for itself.
 
 Protocol: training on the first 1,000 digits, the weights with the best likelihood on the next 350 are kept, the last
 447 are looked at once. Whole pixel values, nats per image, exact. All figures are of the weights' moving average.
