@@ -68,8 +68,7 @@ def normalised(x, scale, shift, *, over=(2, 3), power=0.5, unbiased=False, centr
 
 
 def convolved(x, filters):
-    """Each sample with its own filters, one by one.   Shapes: x (B, C, H, W), filters (B, O, C, k, k) → (B, O, H′, W′)"""
-    filters = ops.reshape(filters, filters.shape)
+    """Each sample with its own filters, one by one.   Shapes: (B, C, H, W), (B, O, C, k, k) → (B, O, H′, W′)"""
     return ops.concatenate([ops.conv2d(x[b : b + 1], filters[b]) for b in range(len(x))], dim=0)
 
 
@@ -120,7 +119,7 @@ def pulled_back(generate, w, y, create_graph=True):
 
 
 def penalised(function, generate, w, y):
-    """What a learner's path lengths are, and their gradient in the generator's weights, which is what training needs."""
+    """A learner's path lengths, and their gradient in the generator's weights, which is what training needs."""
     value = function(generate, w, y)
     if not isinstance(value, Tensor):
         raise WrongForm(f"It returned {type(value).__name__}, wanted a Tensor of shape ({len(w)},), for it shall be "
@@ -158,7 +157,7 @@ def walked(generate, target, w, steps, rate, *, loss=None, remember=0.0):
 
 
 def from_means(w, answers):
-    """The unit vector from the mean style of those with answer 0 to that of those with answer 1.  (n, L), (n,) → (L,)"""
+    """The unit vector from the mean style of answer 0 to that of answer 1.   Shapes: (n, L), (n,) → (L,)"""
     way = w[answers == 1].mean(axis=0) - w[answers == 0].mean(axis=0)
     return way / np.linalg.norm(way)
 
@@ -166,7 +165,7 @@ def from_means(w, answers):
 def freed_direction(w, wanted, kept):
     """The direction of one attribute, less its part along that of another, as a unit vector.
 
-    Equation: (9.13), d ∝ e − (e · k) k, with e and k `from_means`                           [lesson 09, eq. 9.13]
+    Equation: (9.15), d ∝ e − (e · k) k, with e and k `from_means`                           [lesson 09, eq. 9.15]
     Shapes:   w (n, L), wanted and kept (n,) of 0 and 1 → (L,)
     Source:   Shen et al. 2019, arXiv:1907.10786 (directions from a linear classifier).  Differs: from means.
     """

@@ -1,0 +1,269 @@
+"""What learners typically write, as they would write it, and a phrase that the feedback must contain."""
+
+import numpy as np
+
+import minigen as mg
+
+# -- 09.1 -------------------------------------------------------------------------------------------------------------
+
+
+def batch_norm(x, scale, shift):
+    normed = (x - x.mean((0, 2, 3), keepdims=True)) / x.std((0, 2, 3), keepdims=True)
+    return scale[:, :, None, None] * normed + shift[:, :, None, None]
+
+
+def layer_norm(x, scale, shift):
+    normed = (x - x.mean((1, 2, 3), keepdims=True)) / x.std((1, 2, 3), keepdims=True)
+    return scale[:, :, None, None] * normed + shift[:, :, None, None]
+
+
+def by_variance(x, scale, shift):
+    normed = (x - x.mean((2, 3), keepdims=True)) / x.var((2, 3), keepdims=True)
+    return scale[:, :, None, None] * normed + shift[:, :, None, None]
+
+
+def sample_deviation(x, scale, shift):
+    normed = (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True, ddof=1)
+    return scale[:, :, None, None] * normed + shift[:, :, None, None]
+
+
+def mean_left_in(x, scale, shift):
+    return scale[:, :, None, None] * x / x.std((2, 3), keepdims=True) + shift[:, :, None, None]
+
+
+def exchanged(x, scale, shift):
+    normed = (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True)
+    return shift[:, :, None, None] * normed + scale[:, :, None, None]
+
+
+def without_shift(x, scale, shift):
+    return scale[:, :, None, None] * (x - x.mean((2, 3), keepdims=True)) / x.std((2, 3), keepdims=True)
+
+
+def no_division(x, scale, shift):
+    return scale[:, :, None, None] * (x - x.mean((2, 3), keepdims=True)) + shift[:, :, None, None]
+
+
+# -- 09.2 -------------------------------------------------------------------------------------------------------------
+
+
+def _loop(x, weight, style, divide):
+    out = []
+    for b in range(len(x)):
+        w = weight * style[b][None, :, None, None]
+        out.append(mg.conv2d(x[b : b + 1], divide(w)).data)
+    return np.concatenate(out)
+
+
+def scaled_only(x, weight, style):
+    return _loop(x, weight, style, lambda w: w)
+
+
+def unstyled_norm(x, weight, style):
+    norm = np.sqrt((weight**2).sum((1, 2, 3), keepdims=True))
+    return _loop(x, weight, style, lambda w: w / norm)
+
+
+def norm_of_each_kernel(x, weight, style):
+    return _loop(x, weight, style, lambda w: w / np.sqrt((w**2).sum((2, 3), keepdims=True)))
+
+
+def one_norm(x, weight, style):
+    return _loop(x, weight, style, lambda w: w / np.linalg.norm(w))
+
+
+def no_root(x, weight, style):
+    return _loop(x, weight, style, lambda w: w / (w**2).sum((1, 2, 3), keepdims=True))
+
+
+def first_style(x, weight, style):
+    w = weight * style[0][None, :, None, None]
+    w = w / np.sqrt((w**2).sum((1, 2, 3), keepdims=True))
+    return mg.conv2d(x, w).data
+
+
+def turned_round(x, weight, style):
+    return _loop(x, weight, style,
+                 lambda w: w[:, :, ::-1, ::-1].copy() / np.sqrt((w**2).sum((1, 2, 3), keepdims=True)))
+
+
+def no_style(x, weight, style):
+    return mg.conv2d(x, weight)
+
+
+# -- 09.4 -------------------------------------------------------------------------------------------------------------
+
+
+def towards_zero(w, mean, psi):
+    return psi * w
+
+
+def backwards(w, mean, psi):
+    return (1 - psi) * w + psi * mean
+
+
+def own_mean(w, mean, psi):
+    centre = w.mean(0)
+    return centre + psi * (w - centre)
+
+
+def mean_added(w, mean, psi):
+    return mean + psi * w
+
+
+def not_added_back(w, mean, psi):
+    return psi * (w - mean)
+
+
+def clipped(w, mean, psi):
+    return mean + np.minimum(np.maximum(w - mean, -psi), psi)
+
+
+# -- 09.5 -------------------------------------------------------------------------------------------------------------
+
+
+def _slope(generate, w, y, **settings):
+    w = mg.tensor(w, requires_grad=True)
+    return mg.grad((generate(w) * y).sum(), w, **settings)[0]
+
+
+def no_graph(generate, w, y):
+    g = _slope(generate, w, y)
+    return mg.sqrt((g * g).sum(1))
+
+
+def squared(generate, w, y):
+    g = _slope(generate, w, y, create_graph=True)
+    return (g * g).sum(1)
+
+
+def of_all_pixels(generate, w, y):
+    w = mg.tensor(w, requires_grad=True)
+    (g,) = mg.grad(generate(w).sum(), w, create_graph=True)
+    return mg.sqrt((g * g).sum(1))
+
+
+def mean_length(generate, w, y):
+    g = _slope(generate, w, y, create_graph=True)
+    return mg.sqrt((g * g).sum(1)).mean()
+
+
+def one_length(generate, w, y):
+    g = _slope(generate, w, y, create_graph=True)
+    return mg.sqrt((g * g).sum())
+
+
+def root_of_mean(generate, w, y):
+    g = _slope(generate, w, y, create_graph=True)
+    return mg.sqrt((g * g).mean(1))
+
+
+def an_array(generate, w, y):
+    g = _slope(generate, w, y).data
+    return np.sqrt((g * g).sum(1))
+
+
+# -- 09.6 -------------------------------------------------------------------------------------------------------------
+
+
+def _walk(generate, target, w, steps, rate, loss, sign=-1):
+    for _ in range(steps):
+        leaf = mg.tensor(w, requires_grad=True)
+        (g,) = mg.grad(loss(generate(leaf) - target), leaf)
+        w = w + sign * rate * g.data
+    return w
+
+
+def uphill(generate, target, w, steps, rate):
+    return _walk(generate, target, w, steps, rate, lambda d: (d * d).sum(), sign=1)
+
+
+def mean_of_all(generate, target, w, steps, rate):
+    return _walk(generate, target, w, steps, rate, lambda d: (d * d).mean())
+
+
+def mean_of_samples(generate, target, w, steps, rate):
+    return _walk(generate, target, w, steps, rate, lambda d: (d * d).sum((1, 2, 3)).mean())
+
+
+def half_loss(generate, target, w, steps, rate):
+    return _walk(generate, target, w, steps, rate, lambda d: 0.5 * (d * d).sum())
+
+
+def absolute(generate, target, w, steps, rate):
+    return _walk(generate, target, w, steps, rate, lambda d: mg.abs(d).sum())
+
+
+def gradients_pile_up(generate, target, w, steps, rate):
+    leaf = mg.tensor(w, requires_grad=True)
+    for _ in range(steps):
+        loss = ((generate(leaf) - target) ** 2).sum()
+        loss.backward()  # and never zeroed
+        old = leaf.grad
+        leaf = mg.tensor(leaf.data - rate * leaf.grad.data, requires_grad=True)
+        leaf.grad = old
+    return leaf.data
+
+
+def the_picture(generate, target, w, steps, rate):
+    return generate(mg.tensor(_walk(generate, target, w, steps, rate, lambda d: (d * d).sum())))
+
+
+# -- 09.7 -------------------------------------------------------------------------------------------------------------
+
+
+def _way(w, answers):
+    return w[answers == 1].mean(0) - w[answers == 0].mean(0)
+
+
+def _unit(v):
+    return v / np.linalg.norm(v)
+
+
+def only_wanted(w, wanted, kept):
+    return _unit(_way(w, wanted))
+
+
+def unequal_length(w, wanted, kept):
+    e, k = _unit(_way(w, wanted)), _unit(_way(w, kept))
+    return e - (e @ k) * k
+
+
+def long_k(w, wanted, kept):
+    e, k = _unit(_way(w, wanted)), _way(w, kept)
+    return _unit(e - (e @ k) * k)
+
+
+def the_other(w, wanted, kept):
+    e, k = _unit(_way(w, kept)), _unit(_way(w, wanted))
+    return _unit(e - (e @ k) * k)
+
+
+def away_from_it(w, wanted, kept):
+    e, k = _unit(_way(w, 1 - wanted)), _unit(_way(w, kept))
+    return _unit(e - (e @ k) * k)
+
+
+def minus_k(w, wanted, kept):
+    return _unit(_unit(_way(w, wanted)) - _unit(_way(w, kept)))
+
+
+WRONG = {
+    "09.1": [(batch_norm, "batch normalisation"), (layer_norm, "over all channels"), (by_variance, "by the variance"),
+             (sample_deviation, "H·W − 1"), (mean_left_in, "not subtracted"), (exchanged, "exchanged"),
+             (without_shift, "is not added"), (no_division, "not divided")],
+    "09.2": [(scaled_only, "demodulation is missing"), (unstyled_norm, "unstyled filters"),
+             (norm_of_each_kernel, "over k and l only"), (one_norm, "by one number"), (no_root, "The root is missing"),
+             (first_style, "the first sample's style"), (turned_round, "turned the filters round"),
+             (no_style, "not used at all")],
+    "09.4": [(towards_zero, "towards 0"), (backwards, "wrong way round"), (own_mean, "mean of these styles"),
+             (mean_added, "not subtracted"), (not_added_back, "not added back"), (clipped, "cut it off")],
+    "09.5": [(no_graph, "create_graph=True"), (squared, "squared length"), (of_all_pixels, "left out y"),
+             (mean_length, "average over the styles"), (one_length, "for the whole batch"),
+             (root_of_mean, "averaged over the L entries"), (an_array, "wanted a Tensor")],
+    "09.6": [(uphill, "uphill"), (mean_of_all, "over pixels and samples"), (mean_of_samples, "over the samples"),
+             (half_loss, "a ½"), (absolute, "absolute differences"), (gradients_pile_up, "earlier steps"),
+             (the_picture, "wanted is the style")],
+    "09.7": [(only_wanted, "along k is still in it"), (unequal_length, "not of length 1"), (long_k, "only if k has"),
+             (the_other, "exchanged the two"), (away_from_it, "from 1 to 0"), (minus_k, "subtract k itself")],
+}
