@@ -44,7 +44,8 @@ With J = ∂G/∂w and y ~ N(0, I) over pixels, |Jᵀy| is how far the picture m
 makes it constant; Jᵀy is the gradient of G(w)·y, a gradient inside a loss.
 
 Sources: Karras, Laine & Aila 2018, arXiv:1812.04948; (9.2), (9.3), (9.9): Karras et al. 2019, arXiv:1912.04958; (9.4):
-Huang & Belongie 2017, arXiv:1703.06868. Differs: small pictures, up to 28×28; upsampling repeats pixels, then blurs.
+Huang & Belongie 2017, arXiv:1703.06868. Differs: small pictures, up to 28×28, in −1 … 1 by
+a tanh; upsampling repeats pixels, and the convolution after it smooths; weights are not rescaled (no "equalised rates").
 """
 
 import numpy as np
@@ -66,7 +67,7 @@ class Mapping(nn.Module):
         if classes:
             self.embedding = nn.Embedding(classes, latent, rng=rng)
         self.layers = nn.Sequential(*(part for i in range(depth) for part in (
-            nn.Linear(inputs if i == 0 else latent, latent, rng=rng), nn.LeakyReLU(0.2))))  # fmt: skip
+            loud_linear(inputs if i == 0 else latent, latent, rng=rng), nn.LeakyReLU(0.2))))  # fmt: skip
 
     def forward(self, z, labels=None):
         x = unit(z)
@@ -76,6 +77,14 @@ class Mapping(nn.Module):
             chosen = self.embedding(checked_labels(labels, self.classes, len(z)))
             x = ops.concatenate([x, unit(chosen)], dim=1)
         return self.layers(x)
+
+
+def loud_linear(inputs, outputs, *, rng):
+    """A linear layer before a leaky ReLU that keeps mean squares: weights of variance 2/inputs, no bias at first."""
+    layer = nn.Linear(inputs, outputs, rng=rng)
+    layer.weight.overwrite((np.sqrt(2 / inputs) * rng.standard_normal((outputs, inputs))).astype(np.float32))
+    layer.bias.overwrite(np.zeros(outputs, dtype=np.float32))
+    return layer
 
 
 def unit(x):
@@ -132,11 +141,13 @@ class Synthesis(nn.Module):
 
     widths:  the channels at each size, the smallest first; each size is twice the one before
     first:   the smallest size
+    starts:  how many constant maps there are; with more than one, labels choose among them
     The sum of drawings ("skip" architecture) lets coarse layers draw coarse things without passing through fine ones.
     """
 
-    def __init__(self, latent, widths, first=7, *, rng):
-        self.constant = nn.parameter(rng.standard_normal((1, widths[0], first, first)))
+    def __init__(self, latent, widths, first=7, *, starts=1, rng):
+        self.starts = starts
+        self.constant = nn.parameter(rng.standard_normal((starts, widths[0], first, first)))
         convs, draws, inputs = [], [], widths[0]
         for i, width in enumerate(widths):
             convs += [StyledConv(inputs, width, latent, up=i > 0, rng=rng), StyledConv(width, width, latent, rng=rng)]
@@ -149,11 +160,12 @@ class Synthesis(nn.Module):
         """How many layers take a style: two convolutions for each size; a size draws with its second one's style."""
         return len(self.convs)
 
-    def forward(self, styles, *, rng=None):
-        """styles: `depth` Tensors (B, L), one for each layer. rng: of the noise maps; None leaves them out."""
+    def forward(self, styles, labels=None, *, rng=None):
+        """styles: `depth` Tensors (B, L), one for each layer. labels: (B,), which start. rng: of the noise maps; None
+        leaves them out."""
         if len(styles) != self.depth:
             raise ShapeError(f"Synthesis: {len(styles)} styles; expected {self.depth}, one for each layer")
-        x = ops.expand(self.constant, len(styles[0]), *self.constant.shape[1:])
+        x = self._start(labels, len(styles[0]))
         picture = None
         for i, draw in enumerate(self.draws):
             for layer in (2 * i, 2 * i + 1):
@@ -162,7 +174,14 @@ class Synthesis(nn.Module):
                 x = self.convs[layer](x, styles[layer], noise)
             drawn = draw(x, styles[2 * i + 1])
             picture = drawn if picture is None else ops.upsample_nearest(picture, 2) + drawn
-        return picture
+        return ops.tanh(picture)
+
+    def _start(self, labels, count):
+        if (labels is None) == (self.starts > 1):
+            raise ShapeError(f"Synthesis: labels {'missing' if labels is None else 'given'} for {self.starts} start(s)")
+        if labels is None:
+            return ops.expand(self.constant, count, *self.constant.shape[1:])
+        return self.constant[checked_labels(labels, self.starts, count)]
 
 
 class StyleGenerator(nn.Module):
@@ -171,29 +190,44 @@ class StyleGenerator(nn.Module):
         generator = StyleGenerator(latent=64, widths=(64, 64, 32), classes=26, rng=rng)
         pictures = generator(z, labels)                     # (B, 1, 28, 28), with mixing in training
         w = generator.styles(z, labels, truncation=0.7)     # (B, L)
+        generator.pictures(w)                               # an array
         generator.mixed(w, other, border=2)                 # coarse layers by w, the rest by other
 
+    A class can enter in two places. With classes=26 the mapping is told it, and each class has styles of its own. With
+    starts=26 each class has a constant map of its own to grow from, the mapping is told nothing, and one style serves
+    all classes: then `pictures(w, labels)` draws any letter in the style w.
+
+    classes:  how many the mapping is told of, 0 if none
+    starts:   how many constant maps there are
     mixing:   the share of pictures in training that are made from two styles, (9.7)
     decay:    of the running mean w̄ of styles, (9.8)
     """
 
-    def __init__(self, latent, widths, *, first=7, classes=0, mapping_depth=3, mixing=0.5, decay=0.995, rng):
+    def __init__(self, latent, widths, *, first=7, classes=0, starts=1, mapping_depth=3, mixing=0.5, decay=0.995,
+                 rng):
         self.latent, self.mixing, self.decay = latent, mixing, decay
         self.mapping = Mapping(latent, depth=mapping_depth, classes=classes, rng=rng)
-        self.synthesis = Synthesis(latent, widths, first, rng=rng)
+        self.synthesis = Synthesis(latent, widths, first, starts=starts, rng=rng)
         self.mean_style = np.zeros((max(classes, 1), latent), dtype=np.float32)  # w̄, of each class
         self.rng = nn.module.generator(rng)
 
     def forward(self, z, labels=None):
-        w = self.mapping(z, labels)
+        told, start = self._told(labels)
+        w = self.mapping(z, told)
         if not self.training:
-            return self.synthesis([w] * self.synthesis.depth, rng=self.rng)
-        self._remember(w.data, labels)
-        other = self.mapping(Tensor(self.rng.standard_normal(z.shape, dtype=np.float32)), labels)
+            return self.synthesis([w] * self.synthesis.depth, start, rng=self.rng)
+        self._remember(w.data, told)
+        other = self.mapping(Tensor(self.rng.standard_normal(z.shape, dtype=np.float32)), told)
         border = self.rng.integers(1, self.synthesis.depth, size=len(z))  # (B,)
         border = np.where(self.rng.random(len(z)) < self.mixing, border, self.synthesis.depth)
         return self.synthesis([ops.where((layer < border)[:, None], w, other)
-                               for layer in range(self.synthesis.depth)], rng=self.rng)  # fmt: skip
+                               for layer in range(self.synthesis.depth)], start, rng=self.rng)  # fmt: skip
+
+    def _told(self, labels):
+        """The labels as the mapping and as the synthesis get them: each only if it can use them."""
+        if not self.mapping.classes and self.synthesis.starts == 1:
+            return labels, None  # labels are refused by the mapping
+        return labels if self.mapping.classes else None, labels if self.synthesis.starts > 1 else None
 
     def _remember(self, w, labels):
         """Move w̄ of the classes met towards their mean style now."""
@@ -204,24 +238,29 @@ class StyleGenerator(nn.Module):
 
     @no_grad()
     def styles(self, z, labels=None, *, truncation=1.0):
-        """w of z, drawn towards w̄ (of its class) by (9.8), (B, L), an array."""
+        """w of z, drawn towards w̄ (of its class, if the mapping is told it) by (9.8), (B, L), an array."""
+        labels = self._told(labels)[0]
         w = self.mapping(Tensor(np.asarray(z, dtype=np.float32)), labels).data
         mean = self.mean_style[0 if labels is None else np.asarray(labels)]
         return mean + np.float32(truncation) * (w - mean)
 
     @no_grad()
-    def pictures(self, w, *, rng=None):
-        """Pictures of styles: w (B, L) for all layers, or (depth, B, L), one for each.   Shapes: → (B, 1, H, W)"""
+    def pictures(self, w, labels=None, *, rng=None):
+        """Pictures of styles: w (B, L) for all layers, or (depth, B, L), one for each.   Shapes: → (B, 1, H, W)
+
+        labels:  (B,), which constant map to start from, if there are several
+        rng:     of the noise maps; None leaves them out
+        """
         w = np.asarray(w, dtype=np.float32)
         layers = [w] * self.synthesis.depth if w.ndim == 2 else list(w)
-        return self.synthesis([Tensor(layer) for layer in layers], rng=rng).data
+        return self.synthesis([Tensor(layer) for layer in layers], self._told(labels)[1], rng=rng).data
 
-    def mixed(self, w, other, border, *, rng=None):
+    def mixed(self, w, other, border, labels=None, *, rng=None):
         """Pictures with w in the layers before `border` and the other style behind it, (9.7)."""
         depth = self.synthesis.depth
         if not 0 <= border <= depth:
             raise ShapeError(f"StyleGenerator.mixed: border is {border}; expected 0 to {depth}")
-        return self.pictures(np.stack([w if layer < border else other for layer in range(depth)]), rng=rng)
+        return self.pictures(np.stack([w if layer < border else other for layer in range(depth)]), labels, rng=rng)
 
 
 def path_lengths(generator, w, *, rng):

@@ -54,7 +54,7 @@ def test_training_mixes_two_styles_at_random_borders():
     z = Tensor(np.random.default_rng(3).normal(size=(64, 6)).astype(np.float32))
     seen = []
     generator = small(mixing=0.5)
-    generator.synthesis.forward = lambda styles, rng: seen.append(np.stack([s.data for s in styles])) or styles[0]
+    generator.synthesis.forward = lambda styles, labels, rng: seen.append(np.stack([s.data for s in styles])) or styles[0]
     generator(z)
     layers = seen[0]  # (depth, B, L)
     changes = (np.abs(np.diff(layers, axis=0)).max(axis=2) > 0).sum(axis=0)  # borders in each sample
@@ -76,6 +76,24 @@ def test_truncation_draws_styles_to_the_mean_of_their_class():
     np.testing.assert_array_equal(full, generator.styles(z, labels))
     with pytest.raises(ShapeError, match="labels missing"):
         generator.styles(z)
+
+
+def test_with_a_start_for_each_class_one_style_serves_them_all():
+    generator = small(starts=3).eval()
+    rng = np.random.default_rng(12)
+    z, labels = rng.normal(size=(4, 6)).astype(np.float32), np.array([0, 1, 2, 0])
+    w = generator.styles(z, labels)
+    np.testing.assert_array_equal(w, generator.styles(z))  # the mapping is told nothing
+    pictures = generator.pictures(w, labels)
+    np.testing.assert_array_equal(pictures, generator(Tensor(z), labels).data)  # strengths of noise begin at 0
+    for i, label in enumerate(labels):  # as if this start were the only one
+        alone = small(starts=1).eval()
+        alone.load_state_dict(generator.state_dict() | {
+            "synthesis.constant": generator.synthesis.constant.data[label : label + 1]})  # fmt: skip
+        np.testing.assert_allclose(alone.pictures(w[i : i + 1]), pictures[i : i + 1], atol=1e-6)
+    for wrong, count in ((None, 3), (labels, 1)):
+        with pytest.raises(ShapeError, match="labels"):
+            small(starts=count)(Tensor(z), wrong)
 
 
 def test_noise_changes_details_only_where_it_has_strength():
