@@ -45,7 +45,7 @@ makes it constant; Jᵀy is the gradient of G(w)·y, a gradient inside a loss.
 
 Sources: Karras, Laine & Aila 2018, arXiv:1812.04948; (9.2), (9.3), (9.9): Karras et al. 2019, arXiv:1912.04958; (9.4):
 Huang & Belongie 2017, arXiv:1703.06868. Differs: small pictures, up to 28×28, in −1 … 1 by
-a tanh; upsampling repeats pixels, and the convolution after it smooths; weights are not rescaled (no "equalised rates").
+a tanh; upsampling repeats pixels, and the convolution after it smooths; no "equalised rates".
 """
 
 import numpy as np
@@ -212,16 +212,20 @@ class StyleGenerator(nn.Module):
         self.rng = nn.module.generator(rng)
 
     def forward(self, z, labels=None):
+        if self.training:
+            return self.synthesis(self.training_styles(z, labels), self._told(labels)[1], rng=self.rng)
         told, start = self._told(labels)
+        return self.synthesis([self.mapping(z, told)] * self.synthesis.depth, start, rng=self.rng)
+
+    def training_styles(self, z, labels=None):
+        """The styles of each layer in training, some of them mixed, (9.7): `depth` Tensors (B, L). Moves w̄."""
+        told, depth = self._told(labels)[0], self.synthesis.depth
         w = self.mapping(z, told)
-        if not self.training:
-            return self.synthesis([w] * self.synthesis.depth, start, rng=self.rng)
         self._remember(w.data, told)
         other = self.mapping(Tensor(self.rng.standard_normal(z.shape, dtype=np.float32)), told)
-        border = self.rng.integers(1, self.synthesis.depth, size=len(z))  # (B,)
-        border = np.where(self.rng.random(len(z)) < self.mixing, border, self.synthesis.depth)
-        return self.synthesis([ops.where((layer < border)[:, None], w, other)
-                               for layer in range(self.synthesis.depth)], start, rng=self.rng)  # fmt: skip
+        border = self.rng.integers(1, depth, size=len(z))  # (B,)
+        border = np.where(self.rng.random(len(z)) < self.mixing, border, depth)
+        return [ops.where((layer < border)[:, None], w, other) for layer in range(depth)]
 
     def _told(self, labels):
         """The labels as the mapping and as the synthesis get them: each only if it can use them."""
