@@ -7,6 +7,7 @@ import minigen as mg
 from minigen import autograd, ops
 from minigen.autograd import Tensor
 from minigen.learn.exercise import WrongForm
+from minigen.models import style_editing
 
 EPS = 1e-8
 
@@ -135,40 +136,32 @@ def penalised(function, generate, w, y):
 
 
 def descended(generate, target, w, steps, rate):
-    """Inversion by gradient descent on w: the style whose picture is nearest to a given one.
+    """Inversion by plain gradient descent on w: each sample's style moves by −rate times its own slope of (9.12).
 
-    Equation: (9.12), w ← w − rate · ∂/∂w Σ (G(w) − x)², the sum over pixels                   [lesson 09, eq. 9.12]
     Shapes:   target (B, C, H, W), w (B, L) → (B, L)
     """
     return walked(generate, target, w, steps, rate)
 
 
 def walked(generate, target, w, steps, rate, *, loss=None, remember=0.0):
-    """The same with a choice left open: `loss` of the differences (B, C, H, W); `remember`, the share of the last
-    step's gradient that is added."""
+    """The same with choices left open, so that they can be made wrongly.
+
+    loss:      of the differences (B, C, H, W), a Tensor of one number, in place of the sum over samples of (9.12)
+    remember:  the share of the last step's gradient that is added to the new one
+    """
     slope = 0.0
     for _ in range(steps):
         leaf = mg.tensor(w, requires_grad=True)
         apart = generate(leaf) - target
-        (new,) = mg.grad(ops.sum(apart * apart) if loss is None else loss(apart), leaf)
+        (new,) = mg.grad(ops.sum(ops.mean(apart * apart, dim=(1, 2, 3))) if loss is None else loss(apart), leaf)
         slope = new.data + remember * slope
         w = w - rate * slope
     return w
 
 
-def from_means(w, answers):
-    """The unit vector from the mean style of answer 0 to that of answer 1.   Shapes: (n, L), (n,) → (L,)"""
-    way = w[answers == 1].mean(axis=0) - w[answers == 0].mean(axis=0)
-    return way / np.linalg.norm(way)
-
-
 def freed_direction(w, wanted, kept):
-    """The direction of one attribute, less its part along that of another, as a unit vector.
+    """The direction of one attribute with what points along that of another taken out: (9.14), (9.17).
 
-    Equation: (9.15), d ∝ e − (e · k) k, with e and k `from_means`                           [lesson 09, eq. 9.15]
     Shapes:   w (n, L), wanted and kept (n,) of 0 and 1 → (L,)
-    Source:   Shen et al. 2019, arXiv:1907.10786 (directions from a linear classifier).  Differs: from means.
     """
-    e, k = from_means(w, wanted), from_means(w, kept)
-    free = e - (e @ k) * k
-    return free / np.linalg.norm(free)
+    return style_editing.without(style_editing.mean_difference(w, wanted), style_editing.mean_difference(w, kept))

@@ -6,7 +6,7 @@ import minigen as mg
 from minigen import ops
 from minigen.learn import styles
 from minigen.learn.exercise import Exercise, Mistake
-from minigen.models import stylegan
+from minigen.models import style_editing, stylegan
 
 # -- 09.1 AdaIN -------------------------------------------------------------------------------------------------------
 
@@ -204,26 +204,27 @@ INVERSION = Exercise(
     signature="my_inversion(generate, target, w, steps, rate)",
     reference=styles.descended,
     solution=(styles.walked,),
-    cases=lambda rng: [_search(rng, 3, 5, 0.01), _search(rng, 2, 1, 0.02), _search(rng, 1, 12, 0.01)],
+    cases=lambda rng: [_search(rng, 3, 5, 0.2), _search(rng, 2, 1, 0.4), _search(rng, 1, 12, 0.2)],
     hints=(
-        "Only w moves; the generator stays as it is. Each step: the picture of w, its squared distance from the target, "
-        "the gradient of that by w, a step against it.",
-        "In every round a fresh leaf: leaf = mg.tensor(w, requires_grad=True). The sum of the squared differences over "
-        "everything is right: each sample's w has no part in the others' pictures.",
-        "apart = generate(leaf) - target; (g,) = mg.grad((apart * apart).sum(), leaf); w = w - rate * g.data.",
+        "Only w moves; the generator stays as it is. Each step: the picture of w, its squared distance from the "
+        "target, the gradient of that by w, a step against it.",
+        "In every round a fresh leaf: leaf = mg.tensor(w, requires_grad=True). Mean over the pixels, sum over the "
+        "samples: each sample's w has no part in the others' pictures, so the sum gives each its own slope.",
+        "apart = generate(leaf) - target; loss = (apart * apart).mean((1, 2, 3)).sum(); (g,) = mg.grad(loss, leaf); "
+        "w = w - rate * g.data.",
     ),
     mistakes=(
         Mistake("You walk uphill: subtract the gradient.",
                 lambda g, x, w, n, r: styles.walked(g, x, w, n, -r)),
-        Mistake("You average over pixels and samples; (9.12) sums over the pixels, and samples do not share a step.",
-                _by(lambda apart: mg.mean(apart * apart))),
         Mistake("You average over the samples, so the step of each depends on how many there are.",
-                _by(lambda apart: mg.sum(apart * apart) / len(apart))),
-        Mistake("You average over the pixels; (9.12) sums over them.",
-                _by(lambda apart: mg.sum(mg.mean(apart * apart, dim=(1, 2, 3))))),
+                _by(lambda apart: mg.mean(apart * apart))),
+        Mistake("You sum over the pixels; (9.12) is a mean over them.", _by(lambda apart: mg.sum(apart * apart))),
         Mistake("There is a ½ in your loss that (9.12) does not have.",
-                _by(lambda apart: 0.5 * mg.sum(apart * apart))),
-        Mistake("You add up absolute differences; (9.12) squares them.", _by(lambda apart: mg.sum(mg.abs(apart)))),
+                _by(lambda apart: 0.5 * mg.sum(mg.mean(apart * apart, dim=(1, 2, 3))))),
+        Mistake("You average absolute differences; (9.12) squares them.",
+                _by(lambda apart: mg.sum(mg.mean(mg.abs(apart), dim=(1, 2, 3))))),
+        Mistake("You took the root of the error; its slope is another one, and has no end at a perfect match.",
+                _by(lambda apart: mg.sum(mg.sqrt(mg.mean(apart * apart, dim=(1, 2, 3)))))),
         Mistake("The gradients of earlier steps are added to the new one: was the old gradient left in place?",
                 lambda *given: styles.walked(*given, remember=1.0)),
         Mistake("That is the picture of the style found; wanted is the style.",
@@ -246,13 +247,12 @@ def _judged(rng, count, width):
     return w, (mix[:, 0] > 0).astype(int), (mix[:, 1] > 0.2).astype(int)
 
 
-def _freed(e, k, unit=True):
-    free = e - (e @ k) * k
-    return free / np.linalg.norm(free) if unit else free
-
-
 def _raw(w, answers):
     return w[answers == 1].mean(axis=0) - w[answers == 0].mean(axis=0)
+
+
+def _less(d, n, share=1.0):
+    return d - share * (d @ n) / (n @ n) * n
 
 
 DIRECTION = Exercise(
@@ -260,34 +260,33 @@ DIRECTION = Exercise(
     title="A direction that leaves another attribute alone",
     signature="my_direction(w, wanted, kept)",
     reference=styles.freed_direction,
-    solution=(styles.freed_direction, styles.from_means),
+    solution=(style_editing.mean_difference, style_editing.without),
     cases=lambda rng: [_judged(rng, 40, 5), _judged(rng, 25, 3), _judged(rng, 60, 8)],
     hints=(
-        "Two directions: from the mean style without the attribute to the mean style with it, once for `wanted` and "
-        "once for `kept`. Then take out of the first what it has of the second.",
-        "w[wanted == 1].mean(axis=0) - w[wanted == 0].mean(axis=0), divided by its length, is e; k likewise. The part "
-        "of e along the unit vector k is (e @ k) * k.",
-        "free = e - (e @ k) * k; return free / np.linalg.norm(free).",
+        "Two directions by (9.14), d for `wanted` and n for `kept`. Then take out of d what it has of n.",
+        "w[wanted == 1].mean(axis=0) - w[wanted == 0].mean(axis=0) is d; n likewise. The part of d along n is n times "
+        "the number d·n / n·n.",
+        "return d - (d @ n) / (n @ n) * n.",
     ),
     mistakes=(
-        Mistake("That is e itself; its part along k is still in it, so the other attribute moves, too.",
-                lambda w, a, b: styles.from_means(w, a)),
-        Mistake("The result is not of length 1: divide by its length at the end.",
-                lambda w, a, b: _freed(styles.from_means(w, a), styles.from_means(w, b), unit=False)),
-        Mistake("(e · k) k is the part along k only if k has length 1.",
-                lambda w, a, b: _freed(styles.from_means(w, a), _raw(w, b))),
+        Mistake("That is d itself; its part along n is still in it, so the other attribute moves, too.",
+                lambda w, a, b: _raw(w, a)),
+        Mistake("(d · n) n is the part along n only if n has length 1: divide by n·n.",
+                lambda w, a, b: _raw(w, a) - (_raw(w, a) @ _raw(w, b)) * _raw(w, b)),
+        Mistake("You divide by the length of n; the part of d along n is n · (d·n)/(n·n), n·n is the length squared.",
+                lambda w, a, b: _less(_raw(w, a), _raw(w, b), np.linalg.norm(_raw(w, b)))),
         Mistake("You exchanged the two: that is the direction of `kept` without `wanted`.",
                 lambda w, a, b: styles.freed_direction(w, b, a)),
         Mistake("Your direction points from 1 to 0; it shall lead to the attribute.",
                 lambda w, a, b: -styles.freed_direction(w, a, b)),
-        Mistake("You subtract k itself; only e's part along it, (e · k) k, is too much.",
-                lambda w, a, b: (lambda d: d / np.linalg.norm(d))(styles.from_means(w, a) - styles.from_means(w, b))),
-        Mistake("You add the part along k; subtract it.",
-                lambda w, a, b: (lambda e, k: (e + (e @ k) * k) / np.linalg.norm(e + (e @ k) * k))(
-                    styles.from_means(w, a), styles.from_means(w, b))),
-        Mistake("That is the mean style of those that have the attribute; wanted is the way to it from those that have "
-                "not.", lambda w, a, b: _freed((lambda m: m / np.linalg.norm(m))(w[a == 1].mean(axis=0)),
-                                               (lambda m: m / np.linalg.norm(m))(w[b == 1].mean(axis=0)))),
+        Mistake("You subtract n itself; only the part of d along it is too much.",
+                lambda w, a, b: _raw(w, a) - _raw(w, b)),
+        Mistake("You add the part along n; subtract it.", lambda w, a, b: _less(_raw(w, a), _raw(w, b), -1.0)),
+        Mistake("Right direction, but cut to length 1: (9.14) and (9.17) leave the length as it is, the typical way "
+                "from one kind to the other.",
+                lambda w, a, b: (lambda d: d / np.linalg.norm(d))(styles.freed_direction(w, a, b))),
+        Mistake("You took the mean of those with the attribute; (9.14) is the way to it from the mean of the others.",
+                lambda w, a, b: _less(w[a == 1].mean(axis=0), w[b == 1].mean(axis=0))),
     ),
     afterword="Before you believe a direction, count with a classifier what it changes, and what else it changes.",
 )  # fmt: skip

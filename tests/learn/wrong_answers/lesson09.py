@@ -174,30 +174,34 @@ def _walk(generate, target, w, steps, rate, loss, sign=-1):
     return w
 
 
+def _errors(d):
+    return (d * d).mean((1, 2, 3))
+
+
 def uphill(generate, target, w, steps, rate):
-    return _walk(generate, target, w, steps, rate, lambda d: (d * d).sum(), sign=1)
+    return _walk(generate, target, w, steps, rate, lambda d: _errors(d).sum(), sign=1)
 
 
 def mean_of_all(generate, target, w, steps, rate):
-    return _walk(generate, target, w, steps, rate, lambda d: (d * d).mean())
+    return _walk(generate, target, w, steps, rate, lambda d: _errors(d).mean())
 
 
-def mean_of_samples(generate, target, w, steps, rate):
-    return _walk(generate, target, w, steps, rate, lambda d: (d * d).sum((1, 2, 3)).mean())
+def sum_of_pixels(generate, target, w, steps, rate):
+    return _walk(generate, target, w, steps, rate, lambda d: (d**2).sum())
 
 
 def half_loss(generate, target, w, steps, rate):
-    return _walk(generate, target, w, steps, rate, lambda d: 0.5 * (d * d).sum())
+    return _walk(generate, target, w, steps, rate, lambda d: 0.5 * _errors(d).sum())
 
 
 def absolute(generate, target, w, steps, rate):
-    return _walk(generate, target, w, steps, rate, lambda d: mg.abs(d).sum())
+    return _walk(generate, target, w, steps, rate, lambda d: mg.abs(d).mean((1, 2, 3)).sum())
 
 
 def gradients_pile_up(generate, target, w, steps, rate):
     leaf = mg.tensor(w, requires_grad=True)
     for _ in range(steps):
-        loss = ((generate(leaf) - target) ** 2).sum()
+        loss = _errors(generate(leaf) - target).sum()
         loss.backward()  # and never zeroed
         old = leaf.grad
         leaf = mg.tensor(leaf.data - rate * leaf.grad.data, requires_grad=True)
@@ -206,7 +210,7 @@ def gradients_pile_up(generate, target, w, steps, rate):
 
 
 def the_picture(generate, target, w, steps, rate):
-    return generate(mg.tensor(_walk(generate, target, w, steps, rate, lambda d: (d * d).sum())))
+    return generate(mg.tensor(_walk(generate, target, w, steps, rate, lambda d: _errors(d).sum())))
 
 
 # -- 09.7 -------------------------------------------------------------------------------------------------------------
@@ -216,36 +220,38 @@ def _way(w, answers):
     return w[answers == 1].mean(0) - w[answers == 0].mean(0)
 
 
-def _unit(v):
-    return v / np.linalg.norm(v)
-
-
 def only_wanted(w, wanted, kept):
-    return _unit(_way(w, wanted))
+    return _way(w, wanted)
 
 
-def unequal_length(w, wanted, kept):
-    e, k = _unit(_way(w, wanted)), _unit(_way(w, kept))
-    return e - (e @ k) * k
+def long_n(w, wanted, kept):
+    d, n = _way(w, wanted), _way(w, kept)
+    return d - (d @ n) * n
 
 
-def long_k(w, wanted, kept):
-    e, k = _unit(_way(w, wanted)), _way(w, kept)
-    return _unit(e - (e @ k) * k)
+def length_not_squared(w, wanted, kept):
+    d, n = _way(w, wanted), _way(w, kept)
+    return d - (d @ n) / np.linalg.norm(n) * n
 
 
 def the_other(w, wanted, kept):
-    e, k = _unit(_way(w, kept)), _unit(_way(w, wanted))
-    return _unit(e - (e @ k) * k)
+    d, n = _way(w, kept), _way(w, wanted)
+    return d - (d @ n) / (n @ n) * n
 
 
 def away_from_it(w, wanted, kept):
-    e, k = _unit(_way(w, 1 - wanted)), _unit(_way(w, kept))
-    return _unit(e - (e @ k) * k)
+    d, n = _way(w, 1 - wanted), _way(w, kept)
+    return d - (d @ n) / (n @ n) * n
 
 
-def minus_k(w, wanted, kept):
-    return _unit(_unit(_way(w, wanted)) - _unit(_way(w, kept)))
+def minus_n(w, wanted, kept):
+    return _way(w, wanted) - _way(w, kept)
+
+
+def unit_length(w, wanted, kept):
+    d, n = _way(w, wanted), _way(w, kept)
+    free = d - (d @ n) / (n @ n) * n
+    return free / np.linalg.norm(free)
 
 
 WRONG = {
@@ -261,9 +267,10 @@ WRONG = {
     "09.5": [(no_graph, "create_graph=True"), (squared, "squared length"), (of_all_pixels, "left out y"),
              (mean_length, "average over the styles"), (one_length, "for the whole batch"),
              (root_of_mean, "averaged over the L entries"), (an_array, "wanted a Tensor")],
-    "09.6": [(uphill, "uphill"), (mean_of_all, "over pixels and samples"), (mean_of_samples, "over the samples"),
+    "09.6": [(uphill, "uphill"), (mean_of_all, "average over the samples"), (sum_of_pixels, "sum over the pixels"),
              (half_loss, "a ½"), (absolute, "absolute differences"), (gradients_pile_up, "earlier steps"),
              (the_picture, "wanted is the style")],
-    "09.7": [(only_wanted, "along k is still in it"), (unequal_length, "not of length 1"), (long_k, "only if k has"),
-             (the_other, "exchanged the two"), (away_from_it, "from 1 to 0"), (minus_k, "subtract k itself")],
+    "09.7": [(only_wanted, "along n is still in it"), (long_n, "divide by n·n"),
+             (length_not_squared, "length squared"), (the_other, "exchanged the two"), (away_from_it, "from 1 to 0"),
+             (minus_n, "subtract n itself"), (unit_length, "cut to length 1")],
 }
