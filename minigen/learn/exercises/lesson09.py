@@ -4,7 +4,7 @@ import numpy as np
 
 import minigen as mg
 from minigen import ops
-from minigen.learn import styles
+from minigen.learn import styles, typefaces
 from minigen.learn.exercise import Exercise, Mistake
 from minigen.models import style_editing, stylegan
 
@@ -100,11 +100,25 @@ MODULATION = Exercise(
                 lambda x, w, s: _with()(x, np.ascontiguousarray(w[:, :, ::-1, ::-1]), s)),
         Mistake("That is the plain convolution; the style is not used at all.",
                 lambda x, w, s: ops.conv2d(x, w)),
-        Mistake("You sum W′ before you square; (9.3) wants the sum of the squares.",
-                lambda x, w, s: _plain(x, w, s) / np.abs(s @ w.sum((2, 3)).T)[:, :, None, None]),
     ),
     afterword="A filter for every sample at the price of one: scale, convolve, scale.",
 )  # fmt: skip
+
+# -- 09.3 open: which layers ------------------------------------------------------------------------------------------
+
+LAYERS = Exercise(
+    id="09.3",
+    title="Open: which layers hold the weight?",
+    signature="my_layers()",
+    judge=typefaces.layers_of_weight,
+    solution=(typefaces.layers_of_weight, typefaces.follows),
+    hints=(
+        "The table above says for five groups of layers how often the weight follows, and how often the slant. Which "
+        "group has much of the one and little of the other?",
+        "Coarse layers set where strokes run, fine ones how broad they are.",
+        "return generator, [4, 5]: the two layers at 28 × 28. Try one of them alone as well.",
+    ),
+)
 
 # -- 09.4 truncation --------------------------------------------------------------------------------------------------
 
@@ -135,8 +149,6 @@ TRUNCATION = Exercise(
         Mistake("The mean is not subtracted: ψ is the share of the way from w̄ to w, so ψ (w − w̄).",
                 lambda w, m, p: m + p * w),
         Mistake("The mean is not added back.", lambda w, m, p: p * (w - m)),
-        Mistake("The variance becomes ψ² times as large; the way itself is multiplied by ψ.",
-                lambda w, m, p: _truncated(w, m, p**2)),
         Mistake("Shorten the way by the factor ψ; you cut it off at ψ.",
                 lambda w, m, p: m + np.clip(w - m, -p, p)),
     ),
@@ -174,8 +186,6 @@ PATH_LENGTH = Exercise(
                 lambda *given: mg.mean(styles.path_lengths(*given))),
         Mistake("You took one length for the whole batch; every style has its own: sum over axis 1.",
                 lambda *given: mg.sqrt(mg.sum(styles.pulled_back(*given) ** 2))),
-        Mistake("You averaged over the pixels before the slope; G(w)·y is a sum.",
-                lambda g, w, y: styles.path_lengths(g, w, y / y[0].size)),
         Mistake("You averaged over the L entries of Jᵀy; its length is the root of the sum of squares.",
                 lambda *given: mg.sqrt(mg.mean(styles.pulled_back(*given) ** 2, dim=1))),
         Mistake("You added the entries' absolute values; length is the root of the sum of squares.",
@@ -223,8 +233,6 @@ INVERSION = Exercise(
                 _by(lambda apart: 0.5 * mg.sum(mg.mean(apart * apart, dim=(1, 2, 3))))),
         Mistake("You average absolute differences; (9.12) squares them.",
                 _by(lambda apart: mg.sum(mg.mean(mg.abs(apart), dim=(1, 2, 3))))),
-        Mistake("You took the root of the error; its slope is another one, and has no end at a perfect match.",
-                _by(lambda apart: mg.sum(mg.sqrt(mg.mean(apart * apart, dim=(1, 2, 3)))))),
         Mistake("The gradients of earlier steps are added to the new one: was the old gradient left in place?",
                 lambda *given: styles.walked(*given, remember=1.0)),
         Mistake("That is the picture of the style found; wanted is the style.",
@@ -285,10 +293,8 @@ DIRECTION = Exercise(
         Mistake("Right direction, but cut to length 1: (9.14) and (9.17) leave the length as it is, the typical way "
                 "from one kind to the other.",
                 lambda w, a, b: (lambda d: d / np.linalg.norm(d))(styles.freed_direction(w, a, b))),
-        Mistake("You took the mean of those with the attribute; (9.14) is the way to it from the mean of the others.",
-                lambda w, a, b: _less(w[a == 1].mean(axis=0), w[b == 1].mean(axis=0))),
     ),
     afterword="Before you believe a direction, count with a classifier what it changes, and what else it changes.",
 )  # fmt: skip
 
-EXERCISES = [ADAIN, MODULATION, TRUNCATION, PATH_LENGTH, INVERSION, DIRECTION]
+EXERCISES = [ADAIN, MODULATION, LAYERS, TRUNCATION, PATH_LENGTH, INVERSION, DIRECTION]

@@ -1,8 +1,12 @@
 """What learners typically write, as they would write it, and a phrase that the feedback must contain."""
 
+from types import SimpleNamespace
+
 import numpy as np
 
 import minigen as mg
+from minigen.data import glyphs
+from minigen.models.stylegan import StyleGenerator
 
 # -- 09.1 -------------------------------------------------------------------------------------------------------------
 
@@ -89,6 +93,61 @@ def turned_round(x, weight, style):
 
 def no_style(x, weight, style):
     return mg.conv2d(x, weight)
+
+
+# -- 09.3 -------------------------------------------------------------------------------------------------------------
+
+
+class Puppet:
+    """In the place of a trained generator: the slant is in layers 0 to 3, the weight in layers 4 and 5, exactly."""
+
+    latent = 4
+    synthesis = SimpleNamespace(depth=6, starts=8)
+
+    def styles(self, z):
+        return np.sign(z)
+
+    def pictures(self, w, labels):
+        w = np.stack([w] * 6) if w.ndim == 2 else w
+        slant, weight = w[:4].mean(axis=0)[:, 0] > 0, w[4:].mean(axis=0)[:, 1] > 0
+        clean = glyphs.load_clean(characters="ABEGHKRS").images.reshape(-1, 8, 1, 28, 28)  # fonts, letters
+        return clean[2 * weight + slant, labels] / 127.5 - 1  # the first four fonts are one typeface
+
+
+class Noisy(Puppet):
+    """Draws something else every time."""
+
+    def pictures(self, w, labels):
+        w = np.stack([w] * 6) if w.ndim == 2 else w
+        return super().pictures(w, (labels + (w[0] != w[5]).any(axis=1)) % 8)
+
+
+def coarse_layers():
+    return Puppet(), [0, 1, 2, 3]
+
+
+def too_many_layers():
+    return Puppet(), range(6)
+
+
+def no_layers():
+    return Puppet(), []
+
+
+def seventh_layer():
+    return Puppet(), [6]
+
+
+def untrained():
+    return StyleGenerator(8, (8, 8, 8), starts=8, rng=np.random.default_rng(0)), [4, 5]
+
+
+def letters_change():
+    return Noisy(), [4, 5]
+
+
+def layers_alone():
+    return [4, 5]
 
 
 # -- 09.4 -------------------------------------------------------------------------------------------------------------
@@ -262,6 +321,9 @@ WRONG = {
              (norm_of_each_kernel, "over k and l only"), (one_norm, "by one number"), (no_root, "The root is missing"),
              (first_style, "the first sample's style"), (turned_round, "turned the filters round"),
              (no_style, "not used at all")],
+    "09.3": [(coarse_layers, "of the weights shall follow"), (too_many_layers, "The slant comes along"),
+             (no_layers, "wanted at least one"), (seventh_layer, "numbered 0 to 5"), (untrained, "trained generator?"),
+             (letters_change, "Letters must stay"), (layers_alone, "wanted a pair")],
     "09.4": [(towards_zero, "towards 0"), (backwards, "wrong way round"), (own_mean, "mean of these styles"),
              (mean_added, "not subtracted"), (not_added_back, "not added back"), (clipped, "cut it off")],
     "09.5": [(no_graph, "create_graph=True"), (squared, "squared length"), (of_all_pixels, "left out y"),
