@@ -44,8 +44,8 @@ With J = ∂G/∂w and y ~ N(0, I) over pixels, |Jᵀy| is how far the picture m
 makes it constant; Jᵀy is the gradient of G(w)·y, a gradient inside a loss.
 
 Sources: Karras, Laine & Aila 2018, arXiv:1812.04948; (9.2), (9.3), (9.9): Karras et al. 2019, arXiv:1912.04958; (9.4):
-Huang & Belongie 2017, arXiv:1703.06868. Differs: small pictures, up to 28×28, in −1 … 1 by
-a tanh; upsampling repeats pixels, and the convolution after it smooths; no "equalised rates".
+Huang & Belongie 2017, arXiv:1703.06868. Differs: small pictures, up to 28×28;
+upsampling repeats pixels, and the convolution after it smooths; no "equalised rates".
 """
 
 import numpy as np
@@ -174,7 +174,7 @@ class Synthesis(nn.Module):
                 x = self.convs[layer](x, styles[layer], noise)
             drawn = draw(x, styles[2 * i + 1])
             picture = drawn if picture is None else ops.upsample_nearest(picture, 2) + drawn
-        return ops.tanh(picture)
+        return picture
 
     def _start(self, labels, count):
         if (labels is None) == (self.starts > 1):
