@@ -49,6 +49,7 @@ class PairCritic(nn.Module):
         phi = self.single.features(x)
         alone = self.single.judge(phi, labels)  # (2B,)
         e = self.essence(phi)
+        e = e / ops.sqrt(ops.mean(e * e, dim=1, keepdim=True) + 1e-4)
         first, second = e[:half], e[half:]
         total = first + second
         spread = ops.sqrt(ops.mean((total - ops.mean(total, dim=0)) ** 2, dim=0, keepdim=True) + 1e-8)  # (1, hidden)
