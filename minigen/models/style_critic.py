@@ -39,7 +39,7 @@ class PairCritic(nn.Module):
     def __init__(self, features, width, classes, *, hidden=64, rng):
         self.single = Projection(features, width, classes, rng=rng)
         self.essence = nn.Linear(width, hidden, rng=rng)
-        self.compare = nn.Sequential(nn.Linear(2 * hidden, hidden, rng=rng), nn.LeakyReLU(0.2),
+        self.compare = nn.Sequential(nn.Linear(3 * hidden, hidden, rng=rng), nn.LeakyReLU(0.2),
                                      nn.Linear(hidden, 1, rng=rng))  # fmt: skip
 
     def forward(self, x, labels):
@@ -49,24 +49,27 @@ class PairCritic(nn.Module):
         phi = self.single.features(x)
         alone = self.single.judge(phi, labels)  # (2B,)
         e = self.essence(phi)
+        e = e / ops.sqrt(ops.mean(e * e, dim=1, keepdim=True) + 1e-4)
         first, second = e[:half], e[half:]
-        together = self.compare(ops.concatenate([first + second, first * second], dim=1))
+        total = first + second
+        spread = ops.sqrt(ops.mean((total - ops.mean(total, dim=0)) ** 2, dim=0, keepdim=True) + 1e-8)  # (1, hidden)
+        spread = ops.expand(spread, half, spread.shape[1])
+        together = self.compare(ops.concatenate([total, first * second, spread], dim=1))
         return alone[:half] + alone[half:] + ops.reshape(together, (half,))
 
 
 def critic_features(widths, outputs, *, size=28, rng):
     """Pictures (B, 1, size, size) → features (B, outputs): the size is halved twice, leaky ReLU everywhere.
 
-    widths:  channels at the sizes `size`, `size`/2, `size`/4
+    widths:  channels of the three convolutions: to size/2, to size/4, and one that stays there
     """
     if size < 4 or size % 4:
         raise ShapeError(f"critic_features: size is {size}; expected a multiple of 4, for it is halved twice")
     first, second, third = widths
     layers = [
-        nn.Conv2d(1, first, 3, padding=1, rng=rng), nn.LeakyReLU(0.2),
+        nn.Conv2d(1, first, 4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
         nn.Conv2d(first, second, 4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
-        nn.Conv2d(second, third, 4, stride=2, padding=1, rng=rng), nn.LeakyReLU(0.2),
-        nn.Conv2d(third, third, 3, padding=1, rng=rng), nn.LeakyReLU(0.2),
+        nn.Conv2d(second, third, 3, padding=1, rng=rng), nn.LeakyReLU(0.2),
         nn.Flatten(),
         nn.Linear(third * (size // 4) ** 2, outputs, rng=rng), nn.LeakyReLU(0.2),
     ]  # fmt: skip

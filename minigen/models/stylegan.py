@@ -44,8 +44,8 @@ With J = ∂G/∂w and y ~ N(0, I) over pixels, |Jᵀy| is how far the picture m
 makes it constant; Jᵀy is the gradient of G(w)·y, a gradient inside a loss.
 
 Sources: Karras, Laine & Aila 2018, arXiv:1812.04948; (9.2), (9.3), (9.9): Karras et al. 2019, arXiv:1912.04958; (9.4):
-Huang & Belongie 2017, arXiv:1703.06868. Differs: small pictures, up to 28×28, in −1 … 1 by
-a tanh; upsampling repeats pixels, and the convolution after it smooths; no "equalised rates".
+Huang & Belongie 2017, arXiv:1703.06868. Differs: pictures of up to 28×28; upsampling repeats pixels and leaves it to
+the convolution to smooth; no "equalised rates".
 """
 
 import numpy as np
@@ -139,8 +139,7 @@ def modulated_conv(x, weight, style, *, demodulate=True, padding=0):
 class Synthesis(nn.Module):
     """Styles to pictures: a constant map, two styled convolutions at each size, and a sum of what each size draws.
 
-    widths:  the channels at each size, the smallest first; each size is twice the one before
-    first:   the smallest size
+    widths:  the channels at each size, the smallest (`first`) first; each size is twice the one before
     starts:  how many constant maps there are; with more than one, labels choose among them
     The sum of drawings ("skip" architecture) lets coarse layers draw coarse things without passing through fine ones.
     """
@@ -161,8 +160,7 @@ class Synthesis(nn.Module):
         return len(self.convs)
 
     def forward(self, styles, labels=None, *, rng=None):
-        """styles: `depth` Tensors (B, L), one for each layer. labels: (B,), which start. rng: of the noise maps; None
-        leaves them out."""
+        """styles: `depth` Tensors (B, L), one for each layer. labels: (B,), which start. rng: of noise, or None"""
         if len(styles) != self.depth:
             raise ShapeError(f"Synthesis: {len(styles)} styles; expected {self.depth}, one for each layer")
         x = self._start(labels, len(styles[0]))
@@ -174,7 +172,7 @@ class Synthesis(nn.Module):
                 x = self.convs[layer](x, styles[layer], noise)
             drawn = draw(x, styles[2 * i + 1])
             picture = drawn if picture is None else ops.upsample_nearest(picture, 2) + drawn
-        return ops.tanh(picture)
+        return picture
 
     def _start(self, labels, count):
         if (labels is None) == (self.starts > 1):
@@ -193,9 +191,8 @@ class StyleGenerator(nn.Module):
         generator.pictures(w)                               # an array
         generator.mixed(w, other, border=2)                 # coarse layers by w, the rest by other
 
-    A class can enter in two places. With classes=26 the mapping is told it, and each class has styles of its own. With
-    starts=26 each class has a constant map of its own to grow from, the mapping is told nothing, and one style serves
-    all classes: then `pictures(w, labels)` draws any letter in the style w.
+    A class can enter in two places. With classes=26 the mapping is told it: each class has its own styles. With
+    starts=26 each class has its own constant map, and one style serves all: see `pictures(w, labels)`.
 
     classes:  how many the mapping is told of, 0 if none
     starts:   how many constant maps there are

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from minigen import Tensor, autograd, ops
+from minigen.autograd.gradcheck import gradcheck, gradgradcheck
 from minigen.errors import ShapeError
 from minigen.models.stylegan import PathLength, StyledConv, StyleGenerator, modulated_conv, path_lengths, unit
 
@@ -25,6 +26,17 @@ def test_modulation_is_a_convolution_with_filters_of_each_samples_own(demodulate
         np.testing.assert_allclose(found[b : b + 1], expected, atol=1e-12)
     with pytest.raises(ShapeError, match="modulated_conv: style"):
         modulated_conv(Tensor(x), Tensor(weight), Tensor(style[:, :3]))
+
+
+@pytest.mark.parametrize("demodulate", [True, False])
+def test_both_orders_of_gradients_of_a_modulated_convolution(demodulate):
+    rng = np.random.default_rng(13)
+    arrays = rng.normal(size=(2, 3, 4, 4)), rng.normal(size=(2, 3, 3, 3)), rng.normal(size=(2, 3))
+
+    def f(x, weight, style):
+        return modulated_conv(x, weight, style, demodulate=demodulate, padding=1)
+
+    assert gradcheck(f, arrays).error < 1e-6 and gradgradcheck(f, arrays).error < 1e-5
 
 
 def test_demodulation_keeps_the_variance_at_one_whatever_the_style():
