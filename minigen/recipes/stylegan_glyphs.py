@@ -66,7 +66,7 @@ class Experiment(base.Experiment):
     alphabets = 240
     pairs = 16  # in a batch: 32 pictures
     full_steps, quick_steps = 4_000, 60
-    latent, widths = 32, (48, 32, 16)  # the generator's
+    latent, widths, mixing = 32, (48, 32, 16), 0.2  # the generator's
     critic_widths, features = (32, 64, 64), 128
     rate, mapping_share, critic_rate, betas = 1.5e-3, 0.5, 5e-4, (0.0, 0.99)  # mapping_share: of the rate
     last_rate = 0.02  # the share of the rates that is left at the end; they fall from the half on
@@ -83,7 +83,7 @@ class Experiment(base.Experiment):
         self.drawn = 4 if quick else self.drawn
         self.train = alphabets(self.alphabets, seed=1)
         self.test = glyphs.load(1000, seed=3, **CHOICE)  # as in vae_glyphs
-        generator = StyleGenerator(self.latent, self.widths, starts=LETTERS, rng=self.rng)
+        generator = StyleGenerator(self.latent, self.widths, starts=LETTERS, mixing=self.mixing, rng=self.rng)
         critic = PairCritic(critic_features(self.critic_widths, self.features, rng=self.rng), self.features, LETTERS,
                             rng=self.rng)  # fmt: skip
         self.model = Game(generator, critic)
