@@ -141,7 +141,8 @@ class Synthesis(nn.Module):
 
     widths:  the channels at each size, the smallest (`first`) first; each size is twice the one before
     starts:  how many constant maps there are; with more than one, labels choose among them
-    The sum of drawings ("skip" architecture) lets coarse layers draw coarse things without passing through fine ones.
+    Each size draws, and the drawings are added ("skip" architecture). Pictures are in −1 … 1; what goes beyond counts a
+    tenth, so that paper and ink are even and yet no slope is lost.
     """
 
     def __init__(self, latent, widths, first=7, *, starts=1, rng):
@@ -167,19 +168,17 @@ class Synthesis(nn.Module):
         picture = None
         for i, draw in enumerate(self.draws):
             for layer in (2 * i, 2 * i + 1):
-                size = x.shape[2] * (2 if self.convs[layer].up else 1)
+                size = x.shape[2] * (1 + self.convs[layer].up)
                 noise = None if rng is None else rng.standard_normal((len(x), 1, size, size), dtype=np.float32)
                 x = self.convs[layer](x, styles[layer], noise)
             drawn = draw(x, styles[2 * i + 1])
             picture = drawn if picture is None else ops.upsample_nearest(picture, 2) + drawn
-        return picture
+        return picture - 0.9 * (ops.relu(picture - 1) - ops.relu(-1 - picture))
 
     def _start(self, labels, count):
         if (labels is None) == (self.starts > 1):
             raise ShapeError(f"Synthesis: labels {'missing' if labels is None else 'given'} for {self.starts} start(s)")
-        if labels is None:
-            return ops.expand(self.constant, count, *self.constant.shape[1:])
-        return self.constant[checked_labels(labels, self.starts, count)]
+        return self.constant[np.zeros(count, int) if labels is None else checked_labels(labels, self.starts, count)]
 
 
 class StyleGenerator(nn.Module):
@@ -225,10 +224,10 @@ class StyleGenerator(nn.Module):
         return [ops.where((layer < border)[:, None], w, other) for layer in range(depth)]
 
     def _told(self, labels):
-        """The labels as the mapping and as the synthesis get them: each only if it can use them."""
-        if not self.mapping.classes and self.synthesis.starts == 1:
-            return labels, None  # labels are refused by the mapping
-        return labels if self.mapping.classes else None, labels if self.synthesis.starts > 1 else None
+        """The labels as the mapping and as the synthesis get them: each if it can use them; if none can, the mapping
+        gets them, and refuses."""
+        chooses = self.synthesis.starts > 1
+        return None if chooses and not self.mapping.classes else labels, labels if chooses else None
 
     def _remember(self, w, labels):
         """Move w̄ of the classes met towards their mean style now."""

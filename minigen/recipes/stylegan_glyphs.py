@@ -65,13 +65,14 @@ class Experiment(base.Experiment):
     objective = "relativistic"
     alphabets = 240
     pairs = 16  # in a batch: 32 pictures
-    full_steps, quick_steps = 4_000, 60
-    latent, widths = 32, (48, 32, 16)  # the generator's
+    full_steps, quick_steps = 5_500, 150
+    latent, widths, mixing = 32, (48, 32, 16), 0.2  # the generator's
     critic_widths, features = (32, 64, 64), 128
-    rate, mapping_share, critic_rate, betas = 1.5e-3, 0.5, 5e-4, (0.0, 0.99)  # mapping_share: of the rate
+    rate, mapping_share, critic_rate, betas = 2.5e-3, 0.4, 1e-3, (0.0, 0.99)  # mapping_share: of the rate
     last_rate = 0.02  # the share of the rates that is left at the end; they fall from the half on
     r1, r2, lazy = 1.0, 1.0, 4
-    path_weight, path_lazy, path_batch = 2.0, 8, 8
+    fading = 0.1  # what is left of both when four fifths of the training are over
+    path_weight, path_lazy, path_batch = 0.5, 8, 8
     averaging = 0.998  # of the generator's weights
     drawn = 40  # samples of each letter in `evaluate`
     checkpoint_every = 1_000
@@ -80,10 +81,11 @@ class Experiment(base.Experiment):
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         self.seed, self.rng = seed, np.random.default_rng(seed)
         self.steps = steps or (self.quick_steps if quick else self.full_steps)
-        self.drawn = 4 if quick else self.drawn
+        if quick:
+            self.alphabets, self.drawn, self.widths, self.critic_widths = 60, 4, (24, 16, 8), (16, 32, 32)
         self.train = alphabets(self.alphabets, seed=1)
         self.test = glyphs.load(1000, seed=3, **CHOICE)  # as in vae_glyphs
-        generator = StyleGenerator(self.latent, self.widths, starts=LETTERS, rng=self.rng)
+        generator = StyleGenerator(self.latent, self.widths, starts=LETTERS, mixing=self.mixing, rng=self.rng)
         critic = PairCritic(critic_features(self.critic_widths, self.features, rng=self.rng), self.features, LETTERS,
                             rng=self.rng)  # fmt: skip
         self.model = Game(generator, critic)
@@ -133,11 +135,11 @@ class Experiment(base.Experiment):
         """R1 and R2, (8.12), at every `lazy`-th step, that many times as strong."""
         if count % self.lazy:
             return 0.0
-        total = 0.0
+        total, left = 0.0, self.fading ** min(1.0, count / self.steps / 0.8)
         for weight, pictures in ((self.r1, real), (self.r2, fake)):
             x = Tensor(pictures, requires_grad=True)
             slope = squared_slope(self.model.critic(x, labels), x)
-            total = total + 0.5 * weight * self.lazy * slope.mean()
+            total = total + 0.5 * left * weight * self.lazy * slope.mean()
         return total
 
     def path_penalty(self, z, labels, count):
@@ -289,7 +291,7 @@ RECIPE = base.Recipe(
     build=Experiment,
     band={"letter_accuracy": (0.9, 1.0), "recall": (0.5, 1.0), "mixing_keeps_letter": (0.9, 1.0),
           "swap_keeps_typeface": (0.9, 1.0)},
-    quick_band={"letter_accuracy": (0.0, 1.0)},
+    quick_band={"letter_accuracy": (0.3, 1.0)},
     anchor="the same reader on real letters: accuracy 0.998, recall 0.99, typeface kept 0.97",
     source="Karras et al. 2019, arXiv:1912.04958; Huang et al. 2024, arXiv:2501.05441 (the game)",
     budget_seconds=600,
