@@ -7,7 +7,7 @@ import minigen as mg
 from minigen import autograd, ops
 from minigen.autograd import Tensor
 from minigen.learn.exercise import WrongForm
-from minigen.models import style_editing
+from minigen.models import style_editing, stylegan
 
 EPS = 1e-8
 
@@ -102,7 +102,7 @@ def jacobian(generate, w):
     """J = ∂G/∂w of one style, an array (pixels, L), row by row.   Shapes: w (L,), an array"""
     w = Tensor(w[None], requires_grad=True)
     pixels = ops.reshape(generate(w), (-1,))
-    return np.stack([autograd.grad(pixels[i], w, retain_graph=True)[0].data[0] for i in range(len(pixels))])
+    return np.stack([autograd.grad(pixels[i], w)[0].data[0] for i in range(len(pixels))])
 
 
 def path_lengths(generate, w, y, *, create_graph=True):
@@ -165,3 +165,17 @@ def freed_direction(w, wanted, kept):
     Shapes:   w (n, L), wanted and kept (n,) of 0 and 1 → (L,)
     """
     return style_editing.without(style_editing.mean_difference(w, wanted), style_editing.mean_difference(w, kept))
+
+
+# -- what goes wrong --------------------------------------------------------------------------------------------------
+
+
+def size_after(layers, factor, *, demodulate, channels=16):
+    """The standard deviation after some random modulated layers with leaky ReLU, all styles multiplied by a factor."""
+    dice = np.random.default_rng(0)
+    y = mg.tensor(dice.standard_normal((8, channels, 12, 12)))
+    for _ in range(layers):
+        weight = mg.tensor(dice.normal(size=(channels, channels, 3, 3)) / np.sqrt(9 * channels))
+        style = mg.tensor(factor * dice.uniform(0.5, 1.5, (8, channels)))
+        y = mg.leaky_relu(stylegan.modulated_conv(y, weight, style, demodulate=demodulate, padding=1), 0.2)
+    return float(y.data.std())

@@ -6,11 +6,13 @@ import os
 import numpy as np
 
 from minigen import viz
+from minigen.autograd import Tensor
 from minigen.learn.exercise import WrongForm
 from minigen.learn.page import Live, say
 from minigen.learn.watching import smooth
 from minigen.metrics import features
 from minigen.metrics.neighbours import manifold_scores
+from minigen.optim import Adam
 
 ATTRIBUTES = ("letter", "weight", "slant", "family")
 
@@ -44,6 +46,9 @@ class Film:
                 values.append(report.metrics[name])
             if self._last == step or (self._last % every == 0 and not static):
                 live.show(self.picture(f"Step {self._last:,}: {title}"))
+        if self._last == self.experiment.steps:
+            for _ in self._run:  # there is no further step, but an end: threads and files are given back
+                pass
         found = self.figures[step] = scores(self.generator(), self.experiment.letters, self.real)
         say(f"step {step:5,}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
 
@@ -102,6 +107,23 @@ def scores(generator, letters, real, *, truncation=1.0, n=1000):
     return {"right letters": float(right), "precision": found.precision, "recall": found.recall}
 
 
+def search_errors(generator, targets, labels, *, noise=None, steps=100, rate=0.1):
+    """The mean error (9.12) at each step of a search for styles by Adam, from the mean style.
+
+    noise:   a generator of random numbers if fresh noise is to stay in the drawings, as it should not
+    """
+    w = Tensor(np.repeat(generator.mean_style, len(targets), axis=0), requires_grad=True)
+    optimizer, errors = Adam([w], lr=rate), []
+    for _ in range(steps):
+        drawing = generator.synthesis([w] * generator.synthesis.depth, labels, rng=noise)
+        found = ((drawing - targets) ** 2).mean((1, 2, 3))
+        errors.append(float(found.data.mean()))
+        optimizer.zero_grad()
+        found.sum().backward()
+        optimizer.step()
+    return np.array(errors)
+
+
 def ink(pictures):
     """Pictures in −1 … 1 as ink from 0 to 1; what lies outside is cut off.   Shapes: (n, 1, H, W), the same"""
     return np.clip((np.asarray(pictures, dtype=np.float32) + 1) / 2, 0, 1)
@@ -115,6 +137,13 @@ def read(pictures, letters):
     network, seen = features.load("glyphs"), ink(pictures)
     answers = {name: network.answers(seen, name) for name in ATTRIBUTES[1:]}
     return {"letter": network.answers(seen, "character", among=letters)} | answers
+
+
+def shares(pictures, labels, letters):
+    """What share of pictures the reader takes for bold, for italic, and for the letter asked for, as a dict."""
+    found = read(pictures, letters)
+    return {"bold": float(np.mean(found["weight"] == 1)), "italic": float(np.mean(found["slant"] == 1)),
+            "right letters": float(np.mean(found["letter"] == labels))}
 
 
 def chance(pictures, question):

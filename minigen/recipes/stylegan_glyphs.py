@@ -49,8 +49,6 @@ from minigen.recipes import base, judging
 from minigen.recipes.vae_glyphs import CAPITALS, CHOICE, SIZE
 from minigen.train import Counter
 
-LETTERS = len(CAPITALS)
-
 
 class Game(nn.Module):
     """The two players, in one module, so that they are saved together."""
@@ -62,6 +60,7 @@ class Game(nn.Module):
 class Experiment(base.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
+    letters = CAPITALS
     objective = "relativistic"
     alphabets = 240
     pairs = 16  # in a batch: 32 pictures
@@ -83,10 +82,11 @@ class Experiment(base.Experiment):
         self.steps = steps or (self.quick_steps if quick else self.full_steps)
         if quick:
             self.alphabets, self.drawn, self.widths, self.critic_widths = 60, 4, (24, 16, 8), (16, 32, 32)
-        self.train = alphabets(self.alphabets, seed=1)
-        self.test = glyphs.load(1000, seed=3, **CHOICE)  # as in vae_glyphs
-        generator = StyleGenerator(self.latent, self.widths, starts=LETTERS, mixing=self.mixing, rng=self.rng)
-        critic = PairCritic(critic_features(self.critic_widths, self.features, rng=self.rng), self.features, LETTERS,
+        self.train = alphabets(self.alphabets, self.letters, seed=1)
+        self.test = glyphs.load(1000, seed=3, **CHOICE | {"characters": self.letters})  # as in vae_glyphs
+        generator = StyleGenerator(self.latent, self.widths, starts=len(self.letters), mixing=self.mixing, rng=self.rng)
+        critic = PairCritic(critic_features(self.critic_widths, self.features, rng=self.rng), self.features,
+                            len(self.letters),
                             rng=self.rng)  # fmt: skip
         self.model = Game(generator, critic)
         self.forger = Adam([{"params": list(generator.synthesis.parameters()), "lr": self.rate},
@@ -105,8 +105,9 @@ class Experiment(base.Experiment):
     def pairs_of_letters(self):
         """Real pictures (2n, 1, 28, 28) and letters (2n,): the first half goes with the second, in one typeface."""
         chosen = next(self.batches)
-        first = self.rng.integers(LETTERS, size=len(chosen))
-        second = (first + self.rng.integers(1, LETTERS, size=len(chosen))) % LETTERS  # another letter
+        count = len(self.letters)
+        first = self.rng.integers(count, size=len(chosen))
+        second = (first + self.rng.integers(1, count, size=len(chosen))) % count  # another letter
         labels = np.concatenate([first, second])
         return scaled(self.train[np.concatenate([chosen, chosen]), labels]), labels
 
@@ -180,18 +181,18 @@ class Experiment(base.Experiment):
 
     def sample(self, n, rng):
         """n new letters, (n, 28, 28): A, B, C, … in turn, each in a style of its own."""
-        return self.draw_letters(self.styles(n, rng), np.arange(n) % LETTERS, rng)
+        return self.draw_letters(self.styles(n, rng), np.arange(n) % len(self.letters), rng)
 
     # -- figures ------------------------------------------------------------------------------------------------------
 
     def evaluate(self):
         """The figures of the module's docstring."""
         rng = np.random.default_rng([self.seed, 2])
-        labels = np.arange(self.drawn * LETTERS) % LETTERS
+        labels = np.arange(self.drawn * len(self.letters)) % len(self.letters)
         w = self.styles(len(labels), rng)
         drawn, real = self.draw_letters(w, labels, rng) / 255, self.test.images[:, 0] / 255
         mixed = self.draw_letters(self.mixed(w, w[rng.permutation(len(w))]), labels, rng) / 255
-        swapped = (labels + rng.integers(1, LETTERS, size=len(labels))) % LETTERS
+        swapped = (labels + rng.integers(1, len(self.letters), size=len(labels))) % len(self.letters)
         alike = kept(drawn, self.draw_letters(w, swapped, rng) / 255)
         real_alike = kept(*(self.train[np.arange(len(labels)) % len(self.train), of] / 255 for of in (labels, swapped)))
         read = features.load("glyphs")
@@ -224,7 +225,7 @@ class Experiment(base.Experiment):
 
     def styles_picture(self, path):
         """Eight styles, one in each row, thirteen letters; returns the path."""
-        rows, labels = 8, np.arange(0, LETTERS, 2)
+        rows, labels = 8, np.arange(0, len(self.letters), 2)
         w = np.repeat(self.styles(rows, np.random.default_rng(1)), len(labels), axis=0)
         return _grid(self.draw_letters(w, np.tile(labels, rows)), len(labels),
                      "One style in each row, not picked", path)  # fmt: skip
@@ -259,12 +260,13 @@ def _grid(images, columns, title, path, names=None):
     return path
 
 
-def alphabets(n, *, seed):
-    """n alphabets, each of one typeface, size and place, as `glyphs.sample` draws them: bytes (n, 26, 28, 28)."""
-    images = np.empty((n, LETTERS, SIZE, SIZE), dtype=np.uint8)
-    for turn in range(LETTERS):  # the same draws, so the same typefaces and places, with other letters
-        drawn = glyphs.load(n, seed=seed, **CHOICE | {"characters": CAPITALS[turn:] + CAPITALS[:turn]})
-        images[np.arange(n), drawn.character] = drawn.images[:, 0]
+def alphabets(n, letters=CAPITALS, *, seed):
+    """n alphabets, each of one typeface, size and place, as `glyphs.sample` draws them: bytes (n, letters, 28, 28)."""
+    images = np.empty((n, len(letters), SIZE, SIZE), dtype=np.uint8)
+    places = {glyphs.CHARACTERS.index(letter): place for place, letter in enumerate(letters)}
+    for turn in range(len(letters)):  # the same draws, so the same typefaces and places, with other letters
+        drawn = glyphs.load(n, seed=seed, **CHOICE | {"characters": letters[turn:] + letters[:turn]})
+        images[np.arange(n), [places[code] for code in drawn.character]] = drawn.images[:, 0]
     return images
 
 
