@@ -25,13 +25,14 @@ class Film:
 
     real:     pictures that were held out, (n, 1, 28, 28) in −1 … 1, against which precision and recall are measured
     columns:  how many styles a sheet has, always the same ones
+    keep:     steps whose sheets are kept, beside those at which training stops
     losses:   a dict from "discriminator" and "generator" to one number per step
     sheets:   a dict from a step to pictures (letters · columns, 1, 28, 28), one row for each letter
     figures:  a dict from a step to what `scores` said
     """
 
-    def __init__(self, experiment, real, columns=12):
-        self.experiment, self.real, self.columns = experiment, real, columns
+    def __init__(self, experiment, real, columns=12, keep=()):
+        self.experiment, self.real, self.columns, self.keep = experiment, real, columns, set(keep)
         self.losses, self.sheets, self.figures = {"discriminator": [], "generator": []}, {}, {}
         self._run, self._live, self._last = experiment.fit(progress=False), None, 0
         self.z = np.random.default_rng(0).standard_normal((columns, experiment.latent), dtype=np.float32)
@@ -46,6 +47,8 @@ class Film:
                 values.append(report.metrics[name])
             if self._last == step or (self._last % every == 0 and not static):
                 live.show(self.picture(f"Step {self._last:,}: {title}"))
+            if self._last in self.keep | {step}:
+                self.sheets[self._last] = self.sheet()
         if self._last == self.experiment.steps:
             for _ in self._run:  # there is no further step, but an end: threads and files are given back
                 pass
@@ -53,10 +56,14 @@ class Film:
         say(f"step {step:5,}: " + ", ".join(f"{name} {value:.3f}" for name, value in found.items()))
 
     def picture(self, title):
-        """The sheet as it is now; it is kept, too."""
-        generator, letters = self.generator(), self.experiment.letters
-        self.sheets[self._last] = sheet(generator, generator.styles(self.z), len(letters))
-        return viz.image_grid(self.sheets[self._last], self.columns, title, scale=(-1, 1), row_labels=list(letters))
+        """The sheet as it is now, as a picture."""
+        return viz.image_grid(self.sheet(), self.columns, title, scale=(-1, 1),
+                              row_labels=list(self.experiment.letters))
+
+    def sheet(self):
+        """Every letter in the same styles, as the averaged generator draws them now: (letters · columns, 1, H, W)."""
+        generator = self.generator()
+        return sheet(generator, generator.styles(self.z), len(self.experiment.letters))
 
     def generator(self):
         """A copy of the generator with its averaged weights, as it is now."""
@@ -65,7 +72,8 @@ class Film:
 
     def strip(self, title, steps, path, columns=4):
         """A filmstrip of the sheets after some steps, each with its first few columns; saved to a file."""
-        picture, panels = viz.figure(title, 1, len(steps), width=8.4, height=0.45 * len(self.experiment.letters) + 0.6)
+        picture, panels = viz.figure(title, 1, len(steps), width=8.4,
+                                    height=8.4 / len(steps) / columns * len(self.experiment.letters) + 0.7)
         for axes, step in zip(panels, steps, strict=True):
             letters = self.sheets[step].reshape(-1, self.columns, *self.sheets[step].shape[1:])[:, :columns]
             viz.draw_images(axes, letters.reshape(-1, *letters.shape[2:]), columns, scale=(-1, 1))
