@@ -1,6 +1,7 @@
 """Watching a generator of letters: readings of real glyphs, whose answers are known; and a few steps of training."""
 
 import importlib.util
+import json
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +69,17 @@ def test_the_right_layers_of_the_puppet_pass():
         passed, text = typefaces.layers_of_weight(lambda layers=layers: (puppet(), layers))
         assert passed, text
         assert "100.0% of the letters stay" in text
+
+
+def test_published_says_what_the_file_has_or_where_it_is(tmp_path, capsys):
+    run = {"seed": 1, "steps": 6000, "seconds": 300.0, "metrics": {"recall": 0.75, "letter_accuracy": 0.9}}
+    (tmp_path / "results.json").write_text(json.dumps({"some-recipe": [run]}), encoding="utf-8")
+    typefaces.published("some-recipe", ("letter_accuracy", "recall"), tmp_path / "results.json")
+    wanted = "some-recipe, 6,000 steps, seed 1: letter accuracy 0.900, recall 0.750; 5 minutes\n"
+    assert capsys.readouterr().out == wanted
+    for path in (tmp_path / "results.json", tmp_path / "nothing.json"):
+        typefaces.published("other-recipe", ("recall",), path)
+        assert "figures/results.json" in capsys.readouterr().out
 
 
 def test_a_search_comes_nearer_and_fresh_noise_makes_it_jitter():
