@@ -7,8 +7,8 @@ what bold, italic or serif is.
 
 The rest is a modern plain game: relativistic (8.10), with R1 and R2 (8.12) at every fourth step, four times as strong;
 no momentum, β₁ = 0; path lengths (9.9) at every eighth step, for the synthesis alone; rates that fall over the second
-half; an average of the generator's weights. There is no augmentation: the critic judges letters that were held out as
-it does those it was trained on (seed 0 at the end: logits of DTRAIN and DTEST on average).
+half; an average of the generator's weights. There is no augmentation, for the critic does not learn its letters by
+heart: at the end its t(x, y) tells training letters from held-out ones by chance only (seed 0: AUROC 0.508).
 
 Data: 240 alphabets (6,240 capitals) to train on, each of one typeface, size and place, drawn like the letters of
 vae-glyphs. Held out: the 1,000 test letters of vae-glyphs, which share the typefaces, not the sizes and places.
