@@ -10,12 +10,16 @@ is a sum,
 the first two ask of each picture alone whether it is a good y, as in (8.17); k asks whether the two go together. From k
 alone a generator learns that a style is what the letters of a typeface have in common. With features φ of each picture,
 
-    t(x, y) = v_y · φ + ψ(φ),      k = κ( [e + e′, e ⊙ e′] ),  e a linear map of φ:                     (9.11)
+    t(x, y) = v_y · φ + ψ(φ),      k = κ( [e + e′, e ⊙ e′, s] ),                                      (9.11)
 
-sums and products do not change if the two are exchanged.
+where e is a linear map of φ, scaled to mean square 1 (so that no picture, however strange, makes a product e ⊙ e′ that
+drowns all else), and s the standard deviation of e + e′ over the pairs of the batch, one number for each of its
+dimensions: a forger who has one typeface only is betrayed by a small s. Sums and products do not change if the two
+pictures are exchanged.
 
 Sources: (9.10) is packing, Lin et al. 2017, arXiv:1712.04086, of samples that belong together; projection: Miyato &
-Koyama 2018, arXiv:1802.05637. Differs: packs are made from known pairs, and compared by features instead of pixels.
+Koyama 2018, arXiv:1802.05637; s: Karras et al. 2017, arXiv:1710.10196. Differs: packs are made from known pairs, and
+compared by features instead of pixels; s is of features of pairs, and not averaged to one number.
 """
 
 import numpy as np
