@@ -94,7 +94,12 @@ LESSONS = (
         recipes=("gan-ring", "gan-grid", "gan-ring-vanilla", "gan-ring-packed", "gan-ring-r1", "gan-ring-wgan-gp",
                  "gan-grid-vanilla", "gan-grid-packed", "gan-grid-r1", "gan-grid-wgan-gp"),
     ),  # fmt: skip
-    Lesson("09", "Style-based generators", "StyleGAN, editing by style"),
+    Lesson(
+        "09", "Style-based generators", "StyleGAN, editing by style",
+        notebook="09_style_based_generators.ipynb",
+        modules=("models/stylegan.py", "models/style_critic.py", "models/style_editing.py"),
+        recipes=("stylegan-glyphs",),
+    ),  # fmt: skip
     Lesson("10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it"),
     Lesson("11", "Diffusion models", "forward noise, reverse denoising, the noise-prediction loss"),
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
