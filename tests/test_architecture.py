@@ -50,7 +50,7 @@ ARROWS = {
     "__main__": {"cli"},
 }
 # The few arrows between models: a hybrid may import the models that it joins.
-BETWEEN_MODELS = set()
+BETWEEN_MODELS = {("vae_gan", "vae"), ("vae_gan", "gan")}
 
 # Packages from outside the standard library, and where they may be imported; "lazy": only inside a function.
 EVERYWHERE = {"numpy"}

@@ -2,8 +2,8 @@
 
 A VAE (`vae`) decodes a code z to a picture and pays for every pixel that is wrong. But its code does not say exactly
 where each edge lies, and the picture with the least mean error has an edge at none of the places where it may be, but
-grey at all of them: blur. A discriminator (`gan`) knows better. On the way to its logit it computes *features* φ(x), its
-last hidden layer, in which an edge a pixel further left is nearly the same, while blur, which no real picture has,
+grey at all of them: blur. A discriminator (`gan`) knows better. On the way to its logit it computes *features* φ(x),
+its last hidden layer, in which an edge a pixel further left is nearly the same, while blur, which no real picture has,
 stands out. So measure the error of a decoded picture there. With independent Gaussians of width s,
 
     p(φ(x) | z) = N(φ(x); φ(G(z)), s² I),      −log p = |φ(x) − φ(G(z))|² / 2s² + a constant.          (8.26)
@@ -25,8 +25,8 @@ pixels. γ weighs likeness to x against being taken for real. Who does *not* lea
 It is no bound on log p(x) any more: φ changes as D learns, and what φ does not see costs nothing. The model has no
 likelihood of pixels, and its error per pixel is larger than that of a VAE.
 
-Source: Larsen, Sønderby, Larochelle & Winther 2015, arXiv:1512.09300.  Differs: any game of `gan.OBJECTIVES` in place of
-the saturating one (8.5), with R1; the two halves of the game weigh ½ each.
+Source: Larsen, Sønderby, Larochelle & Winther 2015, arXiv:1512.09300.  Differs: any game of `gan.OBJECTIVES` in place
+of the first one, with R1; the two halves of the game weigh ½ each.
 """
 
 from typing import NamedTuple
@@ -57,23 +57,25 @@ class VAEGAN(nn.Module):
         model.discriminator_loss(x, rng=rng)        # (B,)
         model.sample(64, rng=rng);  model.reconstruct(x)
 
-    encoder:    x (B, …) → (B, 2L), the means and log-variances of q(z|x) side by side
-    generator:  z (B, L) → pictures (B, …)
-    features:   pictures (B, …) → φ, (B, F)
-    head:       φ → logits (B, 1)
-    latent:     L
-    objective:  a name from `gan.OBJECTIVES`
+    encoder:        x (B, …) → (B, 2L), the means and log-variances of q(z|x) side by side
+    generator:      z (B, L) → pictures (B, …)
+    discriminator:  a Sequential of two: pictures (B, …) → φ (B, F), and φ → logits (B, 1); dcgan_discriminator is one
+    latent:         L
+    objective:      a name from `gan.OBJECTIVES`
     gamma, spread, r1:  γ, s and the strength of R1 in (8.26) to (8.29)
     """
 
-    def __init__(self, encoder, generator, features, head, *, latent, objective="non-saturating", gamma=0.01,
+    def __init__(self, encoder, generator, discriminator, *, latent, objective="non-saturating", gamma=0.01,
                  spread=1.0, r1=0.0):
+        if not isinstance(discriminator, nn.Sequential) or len(discriminator) != 2:
+            raise MinigenError(f"VAEGAN: discriminator is a {type(discriminator).__name__}; expected a Sequential of "
+                               "two modules, the features and what turns them into logits")
         if objective not in OBJECTIVES:
             raise MinigenError(f"VAEGAN: objective is {objective!r}; expected one of {', '.join(OBJECTIVES)}")
         if min(gamma, r1) < 0 or spread <= 0:
             raise MinigenError(f"VAEGAN: gamma={gamma}, r1={r1}, spread={spread}; expected numbers of at least 0, the "
                                "spread above 0")
-        self.encoder, self.generator, self.features, self.head = encoder, generator, features, head
+        self.encoder, self.generator, self.discriminator = encoder, generator, discriminator
         self.latent, self.objective, self.gamma, self.spread, self.r1 = latent, objective, gamma, spread, r1
 
     def encode(self, x):
@@ -82,6 +84,10 @@ class VAEGAN(nn.Module):
         if numbers.ndim != 2 or numbers.shape[1] != 2 * self.latent:
             raise ShapeError(f"VAEGAN.encode: the encoder returned {numbers.shape}; expected (B, {2 * self.latent})")
         return ops.chunk(numbers, 2, dim=1)
+
+    def features(self, x):
+        """φ(x), (B, F)."""
+        return self.discriminator[0](x)
 
     # -- the losses ---------------------------------------------------------------------------------------------------
 
@@ -127,7 +133,7 @@ class VAEGAN(nn.Module):
         return self.generator(ops.concatenate([z, self.noise(len(z), rng=rng)], dim=0))
 
     def _logits(self, phi):
-        return ops.reshape(self.head(phi), (-1,))
+        return ops.reshape(self.discriminator[1](phi), (-1,))
 
     @staticmethod
     def _halves(loss, t_real, t_fake):
