@@ -23,7 +23,9 @@ class Experiment(gan_digits.Experiment):
     """The experiment of gan-digits with letters."""
 
     lazy = 4
-    full_steps, quick_steps = 3_000, 60
+    game = {"objective": "relativistic", "r1": 0.5, "r2": 0.5}
+    batch_size, rate = 32, 2e-3
+    full_steps, quick_steps = 4_500, 60
     latent, embedding, width = 32, 16, 16
     high, side, classes = LEVELS - 1, SIZE, len(CAPITALS)
     reader, among = "glyphs", CAPITALS

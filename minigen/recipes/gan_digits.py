@@ -48,7 +48,7 @@ class Experiment(base.Experiment):
     game = {"objective": "relativistic", "r1": 1.0, "r2": 1.0}
     lazy = 1  # the penalties are computed in every so many-th step, and then count as often
     batch_size = 64
-    full_steps, quick_steps = 3_500, 250
+    full_steps, quick_steps = 3_000, 250
     rate, betas = 1e-3, (0.0, 0.99)
     last_rate = 0.02  # the share of the rate that is left at the end; it falls from the half on
     averaging, quick_averaging = 0.995, 0.96  # of the generator's weights, (O.11)

@@ -29,7 +29,6 @@ class Experiment(dcgan_glyphs.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
     game = {"objective": "relativistic", "r1": 1.0, "gamma": 0.01}
-    batch_size = 32
     full_steps, quick_steps = 1_500, 60
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):

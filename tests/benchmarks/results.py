@@ -61,6 +61,8 @@ def table(results):
         "Nats per image, character or point: lower is better. Accuracies: per cent for the digits, shares for the "
         "moons. `test_nll` is −log p(x), exact (of the letters −log p(x|letter)); `drawn_as_asked` the share of drawn "
         "letters that a nearest-neighbour reader takes for the one asked for. "
+        "`read_as_asked` is the share that a frozen network takes for it; `frechet`, `precision` and `recall` are of "
+        "samples against the training pictures in that network's features. "
         "`test_elbo` is −ELBO with one sample of the code (mean of several passes); `test_iwae500` the bound "
         "with 500 samples. "
         "Digits: train on the first 1,000, choose on the next 350 (the classifier then trains again, on all 1,350), "
