@@ -25,7 +25,7 @@ class Experiment(gan_digits.Experiment):
     lazy = 4
     game = {"objective": "relativistic", "r1": 0.5, "r2": 0.5}
     batch_size, rate = 32, 2e-3
-    full_steps, quick_steps = 4_500, 60
+    full_steps, quick_steps = 3_000, 60
     latent, embedding, width = 32, 16, 16
     high, side, classes = LEVELS - 1, SIZE, len(CAPITALS)
     reader, among = "glyphs", CAPITALS
@@ -45,5 +45,5 @@ RECIPE = base.Recipe(
     anchor="real held-out letters: read 0.998, Fréchet 0.28, recall 0.99",
     source="Radford et al. 2015, arXiv:1511.06434; Huang et al. 2024, arXiv:2501.05441; lazy penalties: Karras et al. "
            "2019, arXiv:1912.04958",
-    budget_seconds=600,
+    budget_seconds=900,
 )
