@@ -51,6 +51,7 @@ def test_the_figures_of_perfect_and_of_lost_reconstructions():
 
     perfect = vaegan_glyphs.measured(Real(), lambda x: x)
     assert perfect["reconstruction_mse"] == 0 and perfect["reconstruction_read"] > 0.99
+    assert perfect["reconstruction_frechet"] == pytest.approx(perfect["frechet_real"], rel=1e-6)
     assert perfect["frechet"] == pytest.approx(perfect["frechet_real"], rel=0.5) and perfect["legible"] > 0.95
     lost = vaegan_glyphs.measured(Real(), lambda x: np.broadcast_to(x.mean(axis=0), x.shape))
     assert lost["reconstruction_read"] < 0.1
