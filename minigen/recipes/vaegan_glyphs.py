@@ -31,7 +31,7 @@ class Experiment(dcgan_glyphs.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
     game = {"objective": "relativistic", "r1": 1.0, "gamma": 0.003, "spread": 0.35}
-    full_steps, quick_steps = 1_600, 60
+    full_steps, quick_steps = 1_600, 100
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         super().__init__(seed, quick, data=data, steps=steps)
@@ -103,5 +103,5 @@ RECIPE = base.Recipe(
     quick_band={"frechet": (0.5, 60.0)},
     anchor="vae-glyphs",
     source="Larsen et al. 2015, arXiv:1512.09300",
-    budget_seconds=400,
+    budget_seconds=900,
 )
