@@ -49,8 +49,8 @@ the code, a mean of several passes; `test_iwae500` the bound with 500 samples.
 - **Letters**: `drawn_as_asked` is the share of drawn letters that a nearest-neighbour reader takes for the one \
 asked for, `read_as_asked` that of letters or digits which a frozen network does.
 - **Samples of pictures**: `frechet`, `precision` and `recall` compare them with the training pictures in that \
-network's features; `nearest_ratio` is how far the nearest training picture is, divided by how far the nearest one that \
-was held out (of copies 0); `reconstruction_mse` the squared error per pixel, paper 0 and ink 1.
+network's features; `nearest_ratio` is how far the nearest training picture is, divided by how far the nearest one \
+that was held out (of copies 0); `reconstruction_mse` the squared error per pixel, paper 0 and ink 1.
 - **Text**: `test_best` is of the order that was best on the validation text; `validation_with_context` gives every \
 character at least half a block of context; `excess` is the share by which the test stories cost more nats than their \
 exact −log p.
