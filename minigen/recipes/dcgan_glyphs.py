@@ -40,7 +40,8 @@ RECIPE = base.Recipe(
     summary="DCGAN that draws the letter asked for, 28×28 capitals in many typefaces",
     lesson="08",
     build=Experiment,
-    band={"read_as_asked": (0.93, 1.0), "frechet": (0.5, 4.0), "recall": (0.7, 1.0)},
+    # Seeds 0, 1, 2 gave 0.979 to 0.981 read as asked, Fréchet 3.00 to 3.14, recall 0.84 to 0.87.
+    band={"read_as_asked": (0.95, 1.0), "frechet": (1.0, 3.8), "recall": (0.75, 0.97)},
     quick_band={"frechet": (0.5, 60.0)},
     anchor="real held-out letters: read 0.998, Fréchet 0.28, recall 0.99",
     source="Radford et al. 2015, arXiv:1511.06434; Huang et al. 2024, arXiv:2501.05441; lazy penalties: Karras et al. "
