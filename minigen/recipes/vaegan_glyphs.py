@@ -5,7 +5,8 @@ them is told the letter. The game is the relativistic one with lazy R1, as in `d
 error of hundreds of nats against a game of some tenths, and s = 0.35 makes it worth the encoder's while to say much.
 
 What is reported, of samples from the prior: the judge's figures (`minigen evaluate`), each with its floor; `legible` is
-the share that the frozen network reads with p > 0.9. Of the 1,000 held-out letters: `reconstruction_mse`, the mean
+the share that the frozen network reads with p > 0.9; `grey`, the mean of 4p(1 − p) over all pixels, p being ink from 0
+to 1: how much is neither black nor white. Of the 1,000 held-out letters: `reconstruction_mse`, the mean
 squared error per pixel (paper 0, ink 1) of what is decoded from the mean code; `reconstruction_read`, the share of
 these reconstructions that are read as the letter that went in (of the letters themselves 0.998); and
 `reconstruction_frechet`, their Fréchet distance from the training letters (of the letters themselves: `frechet_real`).
@@ -85,13 +86,27 @@ def measured(experiment, reconstruct):
     found = judging.judge(experiment).figures
     images, labels = letters(1000, seed=3)
     drawn = np.asarray(reconstruct(images), dtype=np.float64).reshape(images.shape)
-    network, unit = features.load("glyphs"), np.clip(drawn / (LEVELS - 1), 0, 1)
-    real = network(np.clip(experiment.real().train.reshape(-1, SIZE, SIZE) / (LEVELS - 1), 0, 1))
+    network, unit = features.load("glyphs"), inked(drawn)
+    real = network(inked(experiment.real().train.reshape(-1, SIZE, SIZE)))
+    samples = experiment.sample(len(images), np.random.default_rng(0))
     figures = {f"{name}{ending}": float(value) for name in (*gan_digits.WITH_FLOOR, "legible")
                for ending, value in (("", found[name].samples), ("_real", found[name].floor))}  # fmt: skip
-    return figures | {"reconstruction_mse": float(np.mean((drawn - images) ** 2)) / (LEVELS - 1) ** 2,
+    return figures | {"grey": grey(samples), "grey_real": grey(images),
+                      "reconstruction_mse": float(np.mean((drawn - images) ** 2)) / (LEVELS - 1) ** 2,
                       "reconstruction_read": accuracy(labels, network.answers(unit, among=CAPITALS)),
-                      "reconstruction_frechet": float(frechet_distance(network(unit), real))}
+                      "reconstruction_frechet": float(frechet_distance(network(unit), real)),
+                      "reconstruction_grey": grey(drawn)}
+
+
+def inked(pictures):
+    """Levels 0 … 16 as ink 0 … 1."""
+    return np.clip(np.asarray(pictures, dtype=np.float64) / (LEVELS - 1), 0, 1)
+
+
+def grey(pictures):
+    """Blur as a number: the mean of 4 p (1 − p) over all pixels of ink p, 0 if all are black or white."""
+    ink = inked(pictures)
+    return float(np.mean(4 * ink * (1 - ink)))
 
 
 RECIPE = base.Recipe(

@@ -51,8 +51,14 @@ def test_the_figures_of_perfect_and_of_lost_reconstructions():
 
     perfect = vaegan_glyphs.measured(Real(), lambda x: x)
     assert perfect["reconstruction_mse"] == 0 and perfect["reconstruction_read"] > 0.99
+    assert perfect["grey"] == pytest.approx(perfect["grey_real"], rel=0.1)
     assert perfect["reconstruction_frechet"] == pytest.approx(perfect["frechet_real"], rel=1e-6)
     assert perfect["frechet"] == pytest.approx(perfect["frechet_real"], rel=0.5) and perfect["legible"] > 0.95
     lost = vaegan_glyphs.measured(Real(), lambda x: np.broadcast_to(x.mean(axis=0), x.shape))
-    assert lost["reconstruction_read"] < 0.1
     assert lost["reconstruction_mse"] == pytest.approx((images / 16).var(axis=0).mean(), rel=1e-6)
+    assert lost["reconstruction_read"] < 0.1 and lost["reconstruction_grey"] > 4 * lost["grey_real"]
+
+
+def test_grey_is_what_is_neither_black_nor_white():
+    assert vaegan_glyphs.grey(np.array([0, 16, 16, 0, 20, -1])) == 0
+    assert vaegan_glyphs.grey(np.array([8, 16, 4, 0])) == pytest.approx((1 + 0.75) / 4)
