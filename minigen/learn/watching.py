@@ -86,8 +86,8 @@ def _snapshot(experiment):
 def picture_snapshot(experiment, losses, title, *, rows=5, columns=10):
     """Pictures of the generator, each from the same noise every time; the two losses so far."""
     picture, (left, right) = viz.figure(title, 1, 2, width=8.4, height=3.3, width_ratios=(2, 1))
-    viz.draw_images(left, forged(experiment, rows * columns), columns, title="forged samples",
-                    scale=(0, experiment.high))
+    viz.draw_images(left, forged(experiment, rows * columns), columns, scale=(0, experiment.high))
+    left.set_title("forged samples", fontsize=9)
     draw_losses(right, losses)
     return picture
 

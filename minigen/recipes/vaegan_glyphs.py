@@ -11,7 +11,25 @@ squared error per pixel (paper 0, ink 1) of what is decoded from the mean code; 
 these reconstructions that are read as the letter that went in (of the letters themselves 0.998); and
 `reconstruction_frechet`, their Fréchet distance from the training letters (of the letters themselves: `frechet_real`).
 
-MEASURED
+Measured beside a VAE that was given the same time (about two minutes of one core each): vae-glyphs with 5,600 steps in
+place of its 3,000, by `measured(experiment, lambda x: experiment.model.reconstruct(x[:, None]))`. Smallest and largest
+of three seeds here, of the seeds 1 and 2 there:
+
+                              vaegan-glyphs      vae-glyphs         real letters
+    frechet                   3.03 … 3.37        4.40 … 4.47        0.28
+    grey                      GREY               0.108 … 0.110      0.074
+    legible                   0.38 … 0.42        0.37 … 0.41        0.99
+    recall                    0.97 … 0.99        0.99              0.99
+    precision                 0.001              0.003, 0.004      0.99
+    reconstruction_mse        0.0047 … 0.0076    0.0011             0
+    reconstruction_frechet    0.87 … 1.71        0.35 … 0.36        0.28
+    reconstruction_grey       RGREY              0.078 … 0.079      0.074
+    reconstruction_read       0.97 … 0.99        0.997             0.998
+
+So it buys samples with half of the fog, whose law lies nearer to that of the letters by a quarter of the distance. It
+does not buy letters: what lies between two letters is a sharper sign of no meaning, and four samples in ten can be
+read, as with the VAE. And it costs likeness: the reconstructions are crisp, but four to seven times as wrong per pixel,
+and further from the letters in the frozen features, too.
 """
 
 import numpy as np
@@ -114,9 +132,10 @@ RECIPE = base.Recipe(
     summary="VAE/GAN on 28×28 capitals: the discriminator's features measure the error",
     lesson="08",
     build=Experiment,
-    band={"frechet": (0.5, 6.0), "reconstruction_mse": (0.005, 0.06)},
-    quick_band={"frechet": (0.5, 60.0)},
-    anchor="vae-glyphs",
+    # The seeds: see the module's docstring; quick, seeds 0 and 1: Fréchet 26.6 and 26.4, squared error 0.041 and 0.038.
+    band={"frechet": (1.5, 4.1), "reconstruction_mse": (0.003, 0.012), "reconstruction_read": (0.93, 1.0)},
+    quick_band={"frechet": (12.0, 50.0), "reconstruction_mse": (0.02, 0.06)},
+    anchor="vae-glyphs in the same time: Fréchet 4.4, squared error 0.0011; real letters: Fréchet 0.28",
     source="Larsen et al. 2015, arXiv:1512.09300",
     budget_seconds=900,
 )
