@@ -17,16 +17,16 @@ of three seeds here, of the seeds 1 and 2 there:
 
                               vaegan-glyphs      vae-glyphs         real letters
     frechet                   3.03 … 3.37        4.40 … 4.47        0.28
-    grey                      GREY               0.108 … 0.110      0.074
+    grey                      0.089 … 0.093      0.108 … 0.110      0.074
     legible                   0.38 … 0.42        0.37 … 0.41        0.99
     recall                    0.97 … 0.99        0.99              0.99
     precision                 0.001              0.003, 0.004      0.99
     reconstruction_mse        0.0047 … 0.0076    0.0011             0
     reconstruction_frechet    0.87 … 1.71        0.35 … 0.36        0.28
-    reconstruction_grey       RGREY              0.078 … 0.079      0.074
+    reconstruction_grey       0.071 … 0.074      0.078 … 0.079      0.074
     reconstruction_read       0.97 … 0.99        0.997             0.998
 
-So it buys samples with half of the fog, whose law lies nearer to that of the letters by a quarter of the distance. It
+So it buys samples with half of the surplus grey, whose law lies nearer to that of the letters by a quarter of the distance. It
 does not buy letters: what lies between two letters is a sharper sign of no meaning, and four samples in ten can be
 read, as with the VAE. And it costs likeness: the reconstructions are crisp, but four to seven times as wrong per pixel,
 and further from the letters in the frozen features, too.
