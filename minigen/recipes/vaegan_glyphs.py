@@ -26,10 +26,10 @@ of three seeds here, of the seeds 1 and 2 there:
     reconstruction_grey       0.071 … 0.074      0.078 … 0.079      0.074
     reconstruction_read       0.97 … 0.99        0.997             0.998
 
-So it buys samples with half of the surplus grey, whose law lies nearer to that of the letters by a quarter of the distance. It
-does not buy letters: what lies between two letters is a sharper sign of no meaning, and four samples in ten can be
-read, as with the VAE. And it costs likeness: the reconstructions are crisp, but four to seven times as wrong per pixel,
-and further from the letters in the frozen features, too.
+So it buys samples with half of the surplus grey, whose law lies nearer to that of the letters by a quarter of the
+distance. It does not buy letters: what lies between two letters is a sharper sign of no meaning, and four samples in
+ten can be read, as with the VAE. And it costs likeness: the reconstructions are crisp, but four to seven times as wrong
+per pixel, and further from the letters in the frozen features, too.
 """
 
 import numpy as np
