@@ -1,8 +1,9 @@
 """gan-grid-unrolled: the non-saturating game, the generator looking three steps of the discriminator ahead, (8.18).
 
 A variant of gan-grid, to be compared with it: networks, optimisers, rates, batches, steps and protocol are the same.
-The steps that are looked ahead are of plain gradient descent with η = 0.3, not tuned; the discriminator itself goes on
-with Adam. A step of the whole game takes about eight times as long as without looking ahead.
+The steps that are looked ahead are of plain gradient descent with η = 0.003; the discriminator itself goes on with
+Adam. η decides: with 0.02 the generator, after 1,200 steps, had 4 of the 25 modes where without looking ahead it had
+22, and with 0.003 it had 24. A step of the whole game takes about five times as long as without looking ahead.
 """
 
 from minigen.recipes import base, gan_grid, gan_ring
@@ -12,7 +13,7 @@ class Experiment(gan_grid.Experiment):
     """The experiment of gan-grid with another game."""
 
     game = {"objective": "non-saturating"}
-    ahead, ahead_rate = 3, 0.3  # k and η of (8.18)
+    ahead, ahead_rate = 3, 0.003  # k and η of (8.18)
 
     def step(self):
         """The discriminator's step, then the generator's, which looks ahead."""
