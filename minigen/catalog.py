@@ -94,7 +94,7 @@ LESSONS = (
                  "metrics/modes.py"),
         recipes=("gan-ring", "gan-grid", "gan-ring-vanilla", "gan-ring-packed", "gan-ring-r1", "gan-ring-wgan-gp",
                  "gan-grid-vanilla", "gan-grid-packed", "gan-grid-r1", "gan-grid-wgan-gp", "gan-digits",
-                 "dcgan-glyphs", "vaegan-glyphs", "gan-grid-unrolled"),
+                 "dcgan-glyphs", "vaegan-glyphs"),
     ),  # fmt: skip
     Lesson("09", "Style-based generators", "StyleGAN, editing by style"),
     Lesson("10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it"),
