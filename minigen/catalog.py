@@ -96,7 +96,12 @@ LESSONS = (
                  "gan-grid-vanilla", "gan-grid-packed", "gan-grid-r1", "gan-grid-wgan-gp", "gan-digits",
                  "dcgan-glyphs", "vaegan-glyphs"),
     ),  # fmt: skip
-    Lesson("09", "Style-based generators", "StyleGAN, editing by style"),
+    Lesson(
+        "09", "Style-based generators", "StyleGAN, editing by style",
+        notebook="09_style_based_generators.ipynb",
+        modules=("models/stylegan.py", "models/style_critic.py", "models/style_editing.py"),
+        recipes=("stylegan-glyphs",),
+    ),  # fmt: skip
     Lesson("10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it"),
     Lesson("11", "Diffusion models", "forward noise, reverse denoising, the noise-prediction loss"),
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),

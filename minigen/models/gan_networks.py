@@ -80,7 +80,10 @@ class Projection(nn.Module):
         self.vectors.weight.overwrite(self.vectors.weight.data / np.sqrt(np.float32(width)))
 
     def forward(self, x, labels):
-        phi = self.features(x)
+        return self.judge(self.features(x), labels)
+
+    def judge(self, phi, labels):
+        """The logits, when the features φ(x) are known already.   Shapes: (B, F), (B,) → (B,)"""
         chosen = self.vectors(checked_labels(labels, self.classes, len(phi)))
         return ops.reshape(self.head(phi), (-1,)) + ops.sum(chosen * phi, dim=1)
 
