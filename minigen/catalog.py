@@ -90,9 +90,11 @@ LESSONS = (
     Lesson(
         "08", "Generative adversarial networks", "minimax, instability, mode collapse",
         notebook="08_generative_adversarial_networks.ipynb",
-        modules=("models/gan.py", "models/gan_networks.py", "models/dirac_gan.py", "metrics/modes.py"),
+        modules=("models/gan.py", "models/gan_networks.py", "models/dirac_gan.py", "models/vae_gan.py",
+                 "metrics/modes.py"),
         recipes=("gan-ring", "gan-grid", "gan-ring-vanilla", "gan-ring-packed", "gan-ring-r1", "gan-ring-wgan-gp",
-                 "gan-grid-vanilla", "gan-grid-packed", "gan-grid-r1", "gan-grid-wgan-gp"),
+                 "gan-grid-vanilla", "gan-grid-packed", "gan-grid-r1", "gan-grid-wgan-gp", "gan-digits",
+                 "dcgan-glyphs", "vaegan-glyphs"),
     ),  # fmt: skip
     Lesson(
         "09", "Style-based generators", "StyleGAN, editing by style",

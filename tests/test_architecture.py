@@ -50,7 +50,8 @@ ARROWS = {
     "__main__": {"cli"},
 }
 # The few arrows between models: a hybrid may import the models that it joins.
-BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks")}  # how labels are checked; (8.17)
+BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks"),  # how labels are checked; (8.17)
+                  ("vae_gan", "vae"), ("vae_gan", "gan")}  # fmt: skip
 
 # Packages from outside the standard library, and where they may be imported; "lazy": only inside a function.
 EVERYWHERE = {"numpy"}

@@ -17,14 +17,14 @@ SHADES = "RdPu"  # from white, surely forged, to dark, surely real
 
 class Game(NamedTuple):
     """What was seen: losses, a dict from "discriminator" and "generator" to one number per step; samples, a dict from
-    some steps to points (n, 2) of the generator as it was then."""
+    some steps to points (n, 2) or pictures (n, H, W) of the generator as it was then."""
 
     losses: dict
     samples: dict
 
 
 def watch(experiment, title, *, every=500, keep=(), n=1000):
-    """Train an experiment of gan-ring's kind and show it: a picture that is drawn anew every so many steps.
+    """Train an experiment of gan-ring's or gan-digits' kind and show it: a picture drawn anew every so many steps.
 
     In a page without a kernel (MINIGEN_STATIC) and outside notebooks only the last state is drawn.
 
@@ -43,7 +43,7 @@ def watch(experiment, title, *, every=500, keep=(), n=1000):
         if report.step in keep:
             samples[report.step] = forged(experiment, n)
         if report.step == experiment.steps or (report.step % every == 0 and not static):
-            live.show(snapshot(experiment, losses, f"Step {report.step:,}: {title}"))
+            live.show(_snapshot(experiment)(experiment, losses, f"Step {report.step:,}: {title}"))
     return Game({name: np.array(values) for name, values in losses.items()}, samples)
 
 
@@ -73,8 +73,23 @@ def filmstrip(title, rows, steps, path):
 
 
 def forged(experiment, n, seed=0):
-    """n points of the generator as it is now, not averaged, in the data's units, (n, 2)."""
+    """n points of the generator as it is now, not averaged, in the data's units, (n, 2); or n of its pictures."""
+    if not hasattr(experiment, "truth"):
+        return experiment.sample(n, np.random.default_rng(seed))
     return experiment.model.sample(n, rng=np.random.default_rng(seed)) / experiment.scale
+
+
+def _snapshot(experiment):
+    return snapshot if hasattr(experiment, "truth") else picture_snapshot
+
+
+def picture_snapshot(experiment, losses, title, *, rows=5, columns=10):
+    """Pictures of the generator, each from the same noise every time; the two losses so far."""
+    picture, (left, right) = viz.figure(title, 1, 2, width=8.4, height=3.3, width_ratios=(2, 1))
+    viz.draw_images(left, forged(experiment, rows * columns), columns, scale=(0, experiment.high))
+    left.set_title("forged samples", fontsize=9)
+    draw_losses(right, losses)
+    return picture
 
 
 def snapshot(experiment, losses, title):
@@ -84,13 +99,18 @@ def snapshot(experiment, losses, title):
     left.set_title("forged samples (dots), modes (circles)", fontsize=9)
     draw_surface(middle, experiment)
     middle.set_title("D(x): dark = “real”", fontsize=9)
+    draw_losses(right, losses)
+    return picture
+
+
+def draw_losses(axes, losses):
+    """The losses of both players so far, smoothed."""
     for name, values in losses.items():
         tail = smooth(values)
-        right.plot(*tail, color=viz.colour(name), linewidth=1.2)
-        viz.label(right, tail[0][-1], tail[1][-1], name[0].upper(), of=name, dx=3)
-    right.set_xlabel("step", fontsize=9)
-    right.set_title("losses of D and G, nats", fontsize=9)
-    return picture
+        axes.plot(*tail, color=viz.colour(name), linewidth=1.2)
+        viz.label(axes, tail[0][-1], tail[1][-1], name[0].upper(), of=name, dx=3)
+    axes.set_xlabel("step", fontsize=9)
+    axes.set_title("losses of D and G, nats", fontsize=9)
 
 
 def smooth(values, pieces=100):

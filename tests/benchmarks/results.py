@@ -47,9 +47,12 @@ Nats per image, character or point: lower is better.
 - **Bounds**: `test_nll` is −log p(x), exact (of the letters −log p(x|letter)); `test_elbo` −ELBO with one sample of \
 the code, a mean of several passes; `test_iwae500` the bound with 500 samples.
 - **Letters**: `drawn_as_asked` is the share of drawn letters that a nearest-neighbour reader takes for the one \
-asked for; `letter_accuracy` and `mixing_keeps_letter` what the frozen feature network takes for it, as they come and \
-with the fine layers' style of another sample; `swap_keeps_typeface` the share of styles in which that network finds \
-the same weight and slant for two letters; `precision`, `recall`, `frechet` are in its features.
+asked for, `read_as_asked` and `letter_accuracy` that of letters or digits which a frozen network does; \
+`mixing_keeps_letter` the same if the fine layers get another sample's style; `swap_keeps_typeface` the share of \
+styles in which that network finds the same weight and slant for two letters.
+- **Samples of pictures**: `frechet`, `precision` and `recall` compare them with the training pictures in that \
+network's features; `nearest_ratio` is how far the nearest training picture is, divided by how far the nearest one \
+that was held out (of copies 0); `reconstruction_mse` the squared error per pixel, paper 0 and ink 1.
 - **Text**: `test_best` is of the order that was best on the validation text; `validation_with_context` gives every \
 character at least half a block of context; `excess` is the share by which the test stories cost more nats than their \
 exact −log p.

@@ -5,7 +5,7 @@ import pytest
 
 from minigen.learn import watching
 from minigen.models.gan import OBJECTIVES
-from minigen.recipes import gan_grid, gan_ring
+from minigen.recipes import gan_digits, gan_grid, gan_ring
 
 
 @pytest.fixture
@@ -27,6 +27,16 @@ def test_watching_does_not_change_the_training(experiment):
         pass
     for a, b in zip(experiment.model.parameters(), alone.model.parameters(), strict=True):
         assert np.array_equal(a.data, b.data)
+
+
+def test_a_game_of_pictures_is_watched_too(monkeypatch):
+    shown = []
+    monkeypatch.delenv("MINIGEN_STATIC", raising=False)
+    monkeypatch.setattr(watching.Live, "show", lambda self, picture: shown.append(picture))
+    game = watching.watch(gan_digits.Experiment(0, True, steps=3), "digits", every=1, keep=(0,), n=12)
+    assert sorted(game.samples) == [0, 3] and game.samples[3].shape == (12, 8, 8)
+    assert len(shown) == 3 and all(len(picture.axes) == 2 for picture in shown)
+    assert "Step 1: digits" in shown[0]._suptitle.get_text()
 
 
 @pytest.mark.parametrize("objective", ["non-saturating", "saturating", "relativistic"])

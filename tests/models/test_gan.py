@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from minigen import Tensor, autograd, nn, ops
+from minigen.autograd.gradcheck import gradcheck, gradgradcheck
 from minigen.errors import MinigenError, ShapeError
 from minigen.models.gan import GAN, OBJECTIVES, gradient_penalty, squared_slope
-from minigen.models.gan_networks import mlp
+from minigen.models.gan_networks import Projection, dcgan_discriminator, dcgan_features, mlp
 from minigen.optim import Adam
 
 
@@ -95,6 +96,69 @@ def test_the_discriminators_gradient_with_penalties_against_finite_differences(o
 
     agree(loss, list(gan.discriminator.parameters()))
     assert all(p.grad is None for p in gan.generator.parameters())
+
+
+def critics():
+    """Critics in float64 and what they judge: perceptrons, with kinks and smooth, and convolutions, told and not."""
+    rng = np.random.default_rng(4)
+    smooth = nn.Sequential(nn.Linear(2, 6, rng=rng), nn.Tanh(), nn.Linear(6, 5, rng=rng), nn.SiLU(),
+                           nn.Linear(5, 1, rng=rng))  # fmt: skip
+    features = dcgan_features(width=2, size=8, rng=rng)
+    told = Projection(features, 32, 3, rng=rng)
+    return {
+        "perceptron": (mlp(2, 1, width=6, depth=2, slope=0.2, rng=rng), (2,)),
+        "smooth": (smooth, (2,)),
+        "convolutions": (dcgan_discriminator(width=2, size=8, rng=rng), (1, 8, 8)),
+        "packs": (dcgan_discriminator(width=2, size=8, packing=2, rng=rng), (2, 8, 8)),
+        "told": (_Told(told), (1, 8, 8)),
+    }
+
+
+class _Told(nn.Module):
+    """A discriminator that is told that its samples are of the classes 0, 1, 2, 0, …"""
+
+    def __init__(self, network):
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x, np.arange(len(x)) % 3)
+
+
+@pytest.mark.parametrize("penalty", ["slope", "gp"])
+@pytest.mark.parametrize("name", ["perceptron", "smooth", "convolutions", "packs", "told"])
+def test_the_penaltys_own_gradient_in_the_critics_weights_against_finite_differences(name, penalty):
+    critic, shape = critics()[name]
+    critic.to(np.float64)
+    rng = np.random.default_rng(5)
+    real, fake = (Tensor(rng.normal(size=(4, *shape))) for _ in range(2))
+
+    def logits(x):
+        return ops.reshape(critic(x), (-1,))
+
+    def penalised():
+        if penalty == "gp":
+            return gradient_penalty(logits, real, fake, rng=np.random.default_rng(6))
+        x = Tensor(real.data, requires_grad=True)
+        return squared_slope(logits(x), x)
+
+    last = list(critic.parameters())[-1]
+    weights = dict(critic.named_parameters())
+    slopes = dict(zip(weights, autograd.grad(ops.sum(penalised()), list(weights.values()), allow_unused=True),
+                      strict=True))  # fmt: skip
+    none = {path for path, slope in slopes.items() if slope is None or not np.any(slope.data)}
+    # A bias moves t without changing its slope: all of them, if the network has kinks only; the last one always.
+    assert none <= {path for path in weights if path.endswith("bias")} and len(none) < len(weights) / 2 + 1
+    assert any(weights[path] is last for path in none) or name == "told"
+    used = {path: weight for path, weight in weights.items() if slopes[path] is not None}
+    gradcheck(penalised, [], parameters=used, eps=1e-5)  # a small step: at a kink of the critic the penalty jumps
+
+
+@pytest.mark.parametrize("name", ["perceptron", "smooth", "convolutions", "told"])
+def test_the_critics_second_derivatives_are_right(name):
+    critic, shape = critics()[name]
+    critic.to(np.float64)
+    x = np.random.default_rng(7).normal(size=(3, *shape))
+    gradgradcheck(critic, x, eps=1e-5)
 
 
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
