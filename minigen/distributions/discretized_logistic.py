@@ -11,7 +11,7 @@ Put the values on a grid from −1 to 1: x_k = 2k/(n − 1) − 1, with half a b
 the mass of an inner bin is P(k) = σ(b) − σ(a). The first and last bin are open: they take the tails,
 P(0) = σ(b), P(n − 1) = 1 − σ(a). So the masses sum to 1, wherever μ is.
 
-The difference of two sigmoids cancels when both are near 0 or 1. Write it out over the common denominator instead:
+The difference of two sigmoids cancels when both are near 1. Write it out over the common denominator instead:
 
     σ(b) − σ(a) = (eᵇ − eᵃ) / ((1 + eᵃ)(1 + eᵇ)) = σ(b) · σ(−a) · (1 − e^(−δ))                     (D.3)
 
@@ -19,7 +19,8 @@ Every factor is positive and its logarithm is exact, so with log σ(x) = −soft
 
     log P(k) = −softplus(−b) − softplus(a) + log(1 − e^(−δ))                                     (D.4)
 
-without any subtraction of nearly equal numbers: no clamps, no special case for narrow scales or far tails.
+without any subtraction of nearly equal numbers (1 − e^(−δ) is −expm1(−δ), exact for wide scales too): no clamps, no
+special case for narrow scales or far tails.
 At k = 0 only the first term stays, at k = n − 1 only the second. Lesson 06 derives all
 this; there (D.2) to (D.4) are (6.14) to (6.16).
 """

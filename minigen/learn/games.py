@@ -87,7 +87,10 @@ def radius(rate, gamma):
 
 
 def radius_with_momentum(rate, gamma, momentum):
-    """The same if both players have momentum: v ← b v + J w, w ← w + h v for w = (θ, ψ). A number."""
+    """The same if both players have momentum: v ← b v + J w, w ← w + h v for w = (θ, ψ). A number.
+
+    Adam keeps a mean, v ← b v + (1 − b) J w: that is the same with the rate h (1 − b).
+    """
     j, one = dirac_gan.jacobian(gamma=gamma), np.eye(2)
     step = np.block([[one + rate * j, rate * momentum * one], [j, momentum * one]])  # of (w, v)
     return float(np.abs(np.linalg.eigvals(step)).max())

@@ -69,7 +69,7 @@ def _advice(model, mean, seen):
     if mean > 0.9 * UNIFORM:
         return f"A uniform guess has {UNIFORM:.1f}: the model hardly learns. Are its inputs scaled (high=16)?"
     if mean - seen > 10:
-        return f"On the training digits it reaches {seen:.1f}: it learns them by heart. Dropout, or several orders?"
+        return f"On the training digits it reaches {seen:.1f}: it learns them by heart. Fewer weights, or dropout?"
     if isinstance(model, MADE):
         return "A MADE does not know which pixels are neighbours. Which model of this lesson does?"
-    return "Wider, deeper, or several reading orders?"
+    return "Wider, deeper, more or fewer reading orders?"

@@ -1,9 +1,9 @@
 """A toy for lesson 07: rows in which a letter, once seen with its digit, foretells it; and the open exercise.
 
-In each row every one of K letters has a digit of its own, drawn anew. The row is a sequence of pairs, a letter and then
-its digit: "b2 d0 b2 a3 d0 …". Letters are the tokens 0 … K − 1, digits K … 2K − 1. Nothing helps with the letters, nor
-with the digit of a letter that is new: each costs log K nats. But the digit of a letter that came before costs 0 for
-whoever remembers.
+In each row every one of K letters has a digit, drawn anew; two may have the same. The row is a sequence of pairs, a
+letter and then its digit: "b2 d0 b2 a3 d0 …". Letters are the tokens 0 … K − 1, digits K … 2K − 1. Nothing helps with
+the letters, nor with the digit of a letter that is new: each costs log K nats. But the digit of a letter that came
+before costs 0 for whoever remembers.
 """
 
 import numpy as np

@@ -4,7 +4,7 @@ A text is a row of tokens x₁ … x_T, whole numbers below V. Whatever its dist
 
     log p(x₁ … x_T) = Σ_t log p(x_t | x₁ … x_{t−1}),                                                (7.1)
 
-and the model is one network that gives all these conditionals at once: position t receives the tokens up to x_t and
+and the model is one network that gives all of these but the first at once: position t receives the tokens up to x_t and
 says how likely each token is to be x_{t+1}. A token becomes a vector of D numbers, its row of a table E (V, D). Where
 it stands must be told, or a text would be a bag of words: a row of a second table P (block size, D) is added,
 

@@ -30,7 +30,8 @@ the same weights, W columns and c, and let output d look at its own group only. 
 
     MADE with degrees 0 … D − 1, weights shared by the groups, each output seeing its own group  =  NADE.  (6.5)
 
-MADE in general lets outputs see all smaller groups too and shares nothing, and gives all D conditionals in one pass.
+MADE in general gives each unit weights of its own, lets outputs see all smaller degrees too (what they share are the
+units), and gives all D conditionals in one pass.
 
 **Many orders.** Nothing makes one order better than another. Let the training step choose one of several orders, and
 one of several sets of hidden degrees: each choice is a model, all share their weights, and their average is a density:

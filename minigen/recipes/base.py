@@ -165,6 +165,8 @@ class Experiment:
 def descend(loss, *optimizers, clipped=()):
     """One step downhill on a loss, a Tensor of one number; returns it as a float.
 
+    The three lines that the first recipes, mlp_moons and classifier_digits, write out, as their lessons show them.
+
     optimizers: they share the parameters, each has some.
     clipped:    parameters whose gradients, as one vector, are cut to length 1 at most
     """

@@ -56,7 +56,10 @@ class Experiment(base.Experiment):
         self.model.train()
         images, labels = next(self.batches)
         loss = self.model.loss(shifted(images, self.most_shifted, rng=self.rng), labels).mean()
-        return {"loss": base.descend(loss, self.optimizer)}
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.item()}
 
     def evaluate(self):
         """On the test digits: accuracy in percent, its standard error, and the loss in nats per digit."""

@@ -98,7 +98,7 @@ class Experiment(base.Experiment):
         return judging.Points(self.truth)
 
     def draw(self, axes, n, rng, title=None):
-        """n samples of the model over the three-σ circles of the modes."""
+        """n samples of the model, and a circle about each mode of the data, wider than 3σ so that it is seen."""
         from minigen import viz
 
         axes.plot(*self.sample(max(n, 500), rng).T, ".", color=viz.colour("model"), markersize=2, alpha=0.5)
@@ -119,11 +119,7 @@ class Experiment(base.Experiment):
 
 def descend(optimizer, losses):
     """One step on the mean of some losses; returns the mean."""
-    loss = losses.mean()
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-    return loss.item()
+    return base.descend(losses.mean(), optimizer)
 
 
 RECIPE = base.Recipe(

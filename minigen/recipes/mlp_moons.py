@@ -36,7 +36,10 @@ class Experiment(base.Experiment):
     def step(self):
         """One step of gradient descent on the mean cross-entropy of all points."""
         loss = self.model.loss(self.points, self.kinds).mean()
-        return {"loss": base.descend(loss, self.optimizer)}
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return {"loss": loss.item()}
 
     def evaluate(self):
         """Shares of points on the right side, and the test cross-entropy in nats per point."""

@@ -5,7 +5,7 @@
     python tests/benchmarks/results.py --table            rewrite the table only
     … ngram-shakespeare --data FILE                       with a local copy in place of a download
 
-Each run is a process of its own; give it the machine to itself, for the times count. A row of the table is the median
+Each run is a process of its own; give it the machine to itself, for the times count. The table shows the median
 over the seeds with the smallest and the largest beside it.
 """
 
@@ -38,44 +38,49 @@ def run(name, data=None):
     return results
 
 
+NOTES = """\
+Median and range of seeds 0, 1, 2; {cores} cores of {cpu}, NumPy {numpy}; made by `python tests/benchmarks/results.py`.
+Nats per image, character or point: lower is better.
+
+- **Digits**: trained on the first 1,000, chosen on the next 350, reported on the last 447, whole pixel values 0 … 16 \
+(the classifier trains again on all 1,350 before it is tested, in per cent).
+- **Bounds**: `test_nll` is −log p(x), exact (of the letters −log p(x|letter)); `test_elbo` −ELBO with one sample of \
+the code, a mean of several passes; `test_iwae500` the bound with 500 samples.
+- **Letters**: `drawn_as_asked` is the share of drawn letters that a nearest-neighbour reader takes for the one \
+asked for; `letter_accuracy` and `mixing_keeps_letter` what the frozen feature network takes for it, as they come and \
+with the fine layers' style of another sample; `swap_keeps_typeface` the share of styles in which that network finds \
+the same weight and slant for two letters; `precision`, `recall`, `frechet` are in its features.
+- **Text**: `test_best` is of the order that was best on the validation text; `validation_with_context` gives every \
+character at least half a block of context; `excess` is the share by which the test stories cost more nats than their \
+exact −log p.
+- **Samples of text**: `grammatical` is the share of 500 stories, drawn as they come, that the grammar accepts to the \
+last letter, `grammatical_nucleus` of 500 drawn with top-p 0.9; `names_gain` and `parses_gain` by how much a GPT's \
+shares of right names and of completions that parse are above the n-gram's; `right` the share of right answers to what \
+was held out of training, `ended` that of answers that end by themselves, drawn at temperature 1.
+- **Points**: of 2,500 samples, `high_quality` is the share within 3σ of a mode, `modes` how many have such a sample, \
+`reverse_kl` that from the shares of the modes to the true ones, in nats. A recipe that is compared with another \
+differs from it in the game alone."""
+
+
 def table(results):
-    """The Markdown table."""
-    lines = [
-        "| recipe | figure | median (range of 3 seeds) | to compare with | training |",
-        "|---|---|---|---|---|",
-    ]
+    """The Markdown table, one row for each recipe, and what its words mean."""
+    lines = ["| recipe | figures: median (range) | to compare with | training |", "|---|---|---|---|"]
     machines = set()
     for name, runs in sorted(results.items(), key=lambda item: (item[1][0]["lesson"], item[0])):
         seconds = statistics.median(r["seconds"] for r in runs)
         machines.add((runs[0]["machine"]["cpu"], runs[0]["machine"]["cores"], runs[0]["versions"]["numpy"]))
-        for i, metric in enumerate(runs[0]["band"]):
-            values = sorted(r["metrics"][metric] for r in runs)
-            places = 0 if all(value == int(value) for value in values) else 1 if abs(values[0]) >= 10 else 3
-            median, low, high = (f"{value:.{places}f}" for value in (statistics.median(values), values[0], values[-1]))
-            spread = f"**{median}** ({low} … {high})"
-            first = (f"`{name}`", runs[0]["anchor"], f"{max(1, seconds):.0f} s") if i == 0 else ("", "", "")
-            lines.append(f"| {first[0]} | {metric} | {spread} | {first[1]} | {first[2]} |")
+        figures = "<br>".join(f"{metric} {spread(runs, metric)}" for metric in runs[0]["band"])
+        lines.append(f"| `{name}` | {figures} | {runs[0]['anchor']} | {max(1, seconds):.0f} s |")
     cpu, cores, numpy = sorted(machines)[0]
-    lines += [
-        "",
-        "Nats per image, character or point: lower is better. Accuracies: per cent for the digits, shares for the "
-        "moons. `test_nll` is −log p(x), exact (of the letters −log p(x|letter)); `drawn_as_asked` the share of drawn "
-        "letters that a nearest-neighbour reader takes for the one asked for. "
-        "`test_elbo` is −ELBO with one sample of the code (mean of several passes); `test_iwae500` the bound "
-        "with 500 samples. "
-        "Digits: train on the first 1,000, choose on the next 350 (the classifier then trains again, on all 1,350), "
-        "report on the last 447, whole pixel values 0 … 16. "
-        "Text: `test_best` is of the order that was best on the validation text; `validation_with_context` gives every "
-        "character at least half a block of context; `names_gain` and `parses_gain` are by how much a GPT's shares of "
-        "right names and of completions that parse are above the n-gram's; `excess` is the share by which the test "
-        "stories cost more nats than their exact −log p; `grammatical` the share of 500 stories, drawn as they come, "
-        "that the grammar accepts to the last letter, `grammatical_nucleus` of 500 drawn with top-p 0.9; `right` the "
-        "share of right answers to what was held out of training, `ended` that of answers that end by themselves, "
-        "drawn at temperature 1. "
-        f"Seeds 0, 1, 2; {cores} cores of {cpu}, NumPy {numpy}. "
-        "Made by `python tests/benchmarks/results.py`.",
-    ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", NOTES.format(cores=cores, cpu=cpu, numpy=numpy)])
+
+
+def spread(runs, metric):
+    """The median of a figure in bold, the smallest and the largest behind it, all with as many places as they need."""
+    values = sorted(r["metrics"][metric] for r in runs)
+    places = 0 if all(value == int(value) for value in values) else 1 if abs(values[0]) >= 10 else 3
+    median, low, high = (f"{value:.{places}f}" for value in (statistics.median(values), values[0], values[-1]))
+    return f"**{median}** ({low} … {high})"
 
 
 def write_table(results):

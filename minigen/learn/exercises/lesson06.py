@@ -192,14 +192,14 @@ BELL = Exercise(
     hints=(
         "Put k on the scale from −1 to 1. Its bin reaches half a grid step to either side; (6.14) says which sigmoids "
         "to subtract, and what is different at k = 0 and at k = levels − 1.",
-        "Far from the bell both sigmoids round to the same number, and log(0) is −inf. Use the form (6.16); "
-        "−mg.softplus(−t) is log σ(t).",
+        "Far above the bell both sigmoids round to 1, and log(0) is −inf. Use the form (6.16); −mg.softplus(−t) is "
+        "log σ(t).",
         "up = −softplus(−b), down = −softplus(a), inner = up + down + log(−expm1(a − b)); then "
         "mg.where(k == 0, up, mg.where(k == levels − 1, down, inner)).",
     ),
     mistakes=(
-        Mistake("Right formula, but the difference of two sigmoids cancels far from the bell: both round to the same "
-                "number, and the logarithm is −inf or nonsense. Use the product form (6.16).",
+        Mistake("Right formula, but the difference of two sigmoids cancels far above the bell: both round to 1 there, "
+                "and the logarithm is −inf or nonsense. Use the product form (6.16).",
                 lambda k, m, s, n: mg.log(ar.plain_mass(k, m, s, n))),
         Mistake("That is P(k); log P(k) is wanted.", lambda k, m, s, n: mg.exp(ar.log_mass(k, m, s, n))),
         Mistake("The first and the last bin are open: they take the tails, so that the masses sum to 1 wherever the "
@@ -263,10 +263,11 @@ OPEN = Exercise(
     judge=better_pixels,
     solution=(made_digits.Experiment.make_model, pixelcnn_digits.Experiment.make_model),
     hints=(
-        "Which of this lesson's models knows that pixels lie in a plane? Which knows that there are many orders?",
-        "With 1,000 digits every model learns by heart in the end: dropout, and orders=8, make it harder.",
+        "Which of this lesson's models knows that pixels lie in a plane?",
+        "A MADE stays near 95 nats, whatever its dropout. One filter for all places has far fewer weights to learn by "
+        "heart with. And 300 steps are short: with several orders, each gets only its share of them.",
         "PixelCNN(likelihoods.DiscretizedLogisticMixture(17, 5), (8, 8), high=16, width=24, layers=4, dropout=0.1, "
-        "orders=8, rng=rng).",
+        "rng=rng).",
     ),
 )
 

@@ -289,11 +289,11 @@ OPEN = Exercise(
     judge=quick_recall,
     solution=(quick_recall,),
     hints=(
-        "How many layers does recall need? Read section 6 again: one head must find the letter, another its neighbour.",
+        "How many blocks? Read section 6 again: a head must look one back, and one in a later block find the letter.",
         "Under the limit two blocks may be about 25 wide. More heads make each of them narrower: does a head of 8 "
         "numbers find its letter as well as one of 24?",
-        "With tied weights one table must serve for reading and for writing. Config has a setting for that; untied "
-        "costs 8 · D weights more.",
+        "With tied weights one table must serve for reading and for writing; tied=False costs 8 · D weights more. And "
+        "positions='rotary' saves the table P: one back is then the same look at every place.",
     ),
 )
 

@@ -185,7 +185,7 @@ RADIUS = Exercise(
                 lambda h, g: np.abs(np.linalg.eigvals(dirac_gan.step_matrix(h, gamma=g, turns=True))).max()),
         Mistake("γ has the wrong sign in J: R1 damps, −γ.", lambda h, g: games.radius(h, -g)),
     ),
-    afterword="Below 1 it comes home, above 1 not. Plot it over gamma: where does it cross 1, where is it least?",
+    afterword="Below 1 it comes home. Plot it for h = 0.2, γ from 0 to 12: where is it 1 (two places), where least?",
 )  # fmt: skip
 
 # -- 08.5 the gradient penalty ----------------------------------------------------------------------------------------

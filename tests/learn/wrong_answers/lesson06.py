@@ -359,7 +359,7 @@ WRONG = {
         (one_picture, "wanted (40000, 3)"),
     ],
     "06.5": [
-        (difference_of_sigmoids, "cancels far from the bell"),
+        (difference_of_sigmoids, "cancels far above the bell"),
         (closed_ends, "The first and the last bin are open"),
         (one_open_end, "You opened the first bin only"),
         (bins_of_the_wrong_width, "Your bins have the wrong width"),
