@@ -95,6 +95,15 @@ def test_a_search_comes_nearer_and_fresh_noise_makes_it_jitter():
     assert np.diff(shaken[-20:]).std() > 0.05 * shaken[-1]
 
 
+def test_alphabets_of_a_few_letters_have_them_in_their_places_and_one_weight_each():
+    images = stylegan_glyphs.alphabets(40, "RBA", seed=1)
+    assert images.shape == (40, 3, 28, 28)
+    for place, pictures in enumerate(images.swapaxes(0, 1)):
+        assert np.mean(typefaces.read(scaled(pictures[:, None]), "RBA")["letter"] == place) > 0.95
+    weights = [typefaces.read(scaled(images[:, place, None]), "RBA")["weight"] for place in range(3)]
+    assert np.mean(weights[0] == weights[1]) > 0.9 and np.mean(weights[0] == weights[2]) > 0.9
+
+
 def test_a_film_goes_on_where_it_stopped(real, tmp_path, capsys):
     class Tiny(stylegan_glyphs.Experiment):
         letters, alphabets, widths, critic_widths = "ABR", 20, (8, 8, 4), (4, 8, 8)
