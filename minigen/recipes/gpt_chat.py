@@ -36,6 +36,7 @@ class Experiment(gpt_stories.Experiment):
     settings = {"block_size": 256, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 256, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
     batch_size, momentum = 24, 0.95
+    asking = 0.0  # dialogues come as they are
     full_steps, quick_steps = 1_400, 100
     judged, quick_judged = 300, 8  # dialogues
 

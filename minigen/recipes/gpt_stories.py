@@ -13,6 +13,12 @@ was forty words ago, what the river was like. Each is asked for once in three st
 the names that nobody can know hides so weak a signal. For the same reason Muon's momentum averages over 50 batches:
 with its usual 20, which gift was asked for was not learnt in 2,600 steps (one seed).
 
+That gift is asked for a second time in one story of eight. Left to itself its learning is a matter of luck: of three
+seeds with 3,200 steps one had not learnt it. So in the first 30 % of the steps, of every four stories that are drawn
+the one is read that asks most often for what was named once, long before: the weather, a day, a gift (`asked_again`).
+That is another distribution, in which other endings are rare; the rest of the steps, on stories as they come, sets the
+probabilities right.
+
 Protocol: measured on the test stories of `stories.splits`, each read from its beginning with the end mark of the one
 before as context, the last token being its own end mark. The model says log p of one way to write a story in tokens,
 which is at most log p of the story: so the figures are upper bounds. In nats per character, beside the exact entropy of
@@ -37,6 +43,9 @@ from minigen.recipes import base, gpt_shakespeare
 VOCABULARY = 1_000   # at most: the merges end when no pair occurs twice
 FOR_TOKENS = 200_000  # characters from which the merges are learnt
 NUCLEUS = 0.9        # top-p of the second figure of grammar
+CANDIDATES = 4       # stories of which one is kept, at first
+# Words that a story may ask for again, once, long after they were written; each occurs for no other reason.
+ASKED = [" " + row["bare"] for name in ("weathers", "days", "gifts") for row in stories.TABLES[name]]
 
 
 class Experiment(gpt_shakespeare.Experiment):
@@ -45,17 +54,19 @@ class Experiment(gpt_shakespeare.Experiment):
     settings = {"block_size": 128, "layers": 3, "heads": 4, "width": 128, "bias": False, "positions": "rotary"}
     quick_settings = {"block_size": 128, "layers": 2, "heads": 4, "width": 64, "bias": False, "positions": "rotary"}
     batch_size, together = 32, 8  # rows of a batch; batches whose rows are drawn and sorted together
-    full_steps, quick_steps = 2_200, 150
+    full_steps, quick_steps = 3_200, 150
     falling, final = staticmethod(linear), 0.0
     rate, matrix_rate, momentum = 2e-3, 0.008, 0.98
+    asking = 0.3  # the share of the training in which stories that ask for what is long past are preferred
     # What learns most in the first seconds.
-    quick_batch_size, quick_rate, quick_matrix_rate, quick_momentum = 16, 5e-3, 0.02, 0.95
+    quick_batch_size, quick_rate, quick_matrix_rate, quick_momentum, quick_asking = 16, 5e-3, 0.02, 0.95, 0.0
     judged, quick_judged = 500, 50
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         if quick:
             self.batch_size, self.rate = self.quick_batch_size, self.quick_rate
             self.matrix_rate, self.momentum = self.quick_matrix_rate, self.quick_momentum
+            self.asking = self.quick_asking
         super().__init__(seed, quick, data=data, steps=steps)
 
     def make_model(self):
@@ -86,18 +97,24 @@ class Experiment(gpt_shakespeare.Experiment):
         """n new stories for training."""
         return stories.sample(n, rng=rng)
 
+    def drawn(self, group, rng):
+        """The texts of the batches that are drawn together; at first, of several stories the one that asks most."""
+        n = self.together * self.batch_size
+        if group * self.together < self.asking * self.steps:
+            return [max(self.texts(CANDIDATES, rng), key=asked_again) for _ in range(n)]
+        return self.texts(n, rng)
+
     def row(self, story):
         """One row: its tokens (T,), and which of them have a loss, (T,) bool; never the first."""
         tokens = self.tokenizer.encode(stories.END + story + stories.END)
         return tokens, np.arange(len(tokens)) > 0
 
     def batch(self, step):
-        """The batch of a step, as `padded` makes it. It depends on the seed and the number of the step alone."""
+        """The batch of a step, as `padded` makes it: by the seed, the number of the step and how many there will be."""
         group, place = divmod(step, self.together)
         rng = np.random.default_rng([self.seed, 5, group])
         if getattr(self, "_group", (None,))[0] != group:
-            rows = [self.row(text) for text in self.texts(self.together * self.batch_size, rng)]
-            rows.sort(key=lambda row: len(row[0]))
+            rows = sorted(map(self.row, self.drawn(group, rng)), key=lambda row: len(row[0]))
             batches = [rows[i : i + self.batch_size] for i in range(0, len(rows), self.batch_size)]
             self._group = group, [batches[i] for i in rng.permutation(self.together)]
         return padded(self._group[1][place])
@@ -136,7 +153,7 @@ class Experiment(gpt_shakespeare.Experiment):
     def seen(self):
         """All texts that the whole training sees, drawn again."""
         for group in range(-(-self.steps // self.together)):
-            yield from self.texts(self.together * self.batch_size, np.random.default_rng([self.seed, 5, group]))
+            yield from self.drawn(group, np.random.default_rng([self.seed, 5, group]))
 
     def sample(self, n, rng, **settings):
         """n new stories, a list of str; one that does not end within the block is cut there.
@@ -147,6 +164,11 @@ class Experiment(gpt_shakespeare.Experiment):
         rows = generation.generate(self.model, np.tile(self.end, (n, 1)), self.block_size, rng=rng,
                                    stop=self.end.tolist(), **settings)
         return [self.tokenizer.decode(row).removesuffix(stories.END) for row in rows]
+
+
+def asked_again(story):
+    """How many of the weather, the day and the gift are named a second time in a story."""
+    return sum(story.count(word) > 1 for word in ASKED)
 
 
 def padded(rows):
@@ -186,13 +208,13 @@ RECIPE = base.Recipe(
     summary="a GPT with byte-pair tokens on stories of known entropy",
     lesson="07",
     build=Experiment,
-    # Seeds 0, 1, 2 gave an excess of 0.0051, 0.0045, 0.0049; 0.87, 0.86, 0.89 of the stories as they come are right, of
-    # those with a nucleus 0.948, 0.950, 0.946. Most of what is wrong is a gift that changes between being asked for and
-    # being fetched. With 3,200 steps two seeds came to 0.97 and 0.95, one, by when it had learnt no gift, to 0.90.
-    band={"excess": (0.0, 0.01), "grammatical": (0.80, 1.0), "grammatical_nucleus": (0.92, 1.0)},
+    # Seeds 0, 1, 2 gave an excess of 0.0053, 0.0035, 0.0047; 0.904, 0.906, 0.920 of the stories as they come are right,
+    # of those with a nucleus 0.990, 1.000, 0.994. The goals are the ends of the first band and of the last. Without
+    # stories that ask, one of three seeds came to 0.83 and 0.90. The runs had a third of a core each, hence the budget.
+    band={"excess": (0.0, 0.01), "grammatical": (0.85, 1.0), "grammatical_nucleus": (0.95, 1.0)},
     quick_band={"test": (0.22, 0.27)},
     anchor="the exact entropy of the grammar: 0.1167 nats per character; the best n-gram 0.29",
     source="Radford et al. 2019, GPT-2; Sennrich, Haddow & Birch 2015, arXiv:1508.07909; Jordan et al. 2024, Muon",
-    budget_seconds=900,
+    budget_seconds=1500,
     demo_steps=900,
 )

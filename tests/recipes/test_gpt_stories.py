@@ -7,7 +7,7 @@ from minigen import recipes
 from minigen.data import stories
 from minigen.data.tokenizer import PIECES
 from minigen.models.gpt import GPT, Config
-from minigen.recipes.gpt_stories import NUCLEUS, masked_loss, padded
+from minigen.recipes.gpt_stories import NUCLEUS, asked_again, masked_loss, padded
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +29,27 @@ def test_every_word_of_the_grammar_is_one_token(experiment):
     words = {word for story in experiment.test[:500] for word in PIECES.findall(story.encode())}
     assert 280 < len(words) <= 302
     assert [word for word in words if len(experiment.tokenizer.encode(word)) > 1] == []
+
+
+def test_what_a_story_asks_for_again_is_counted():
+    start = "One hot day Tom had a kite. "
+    assert asked_again(start + "That is all.") == 0
+    assert asked_again(start + "It was a hot day, and all was well.") == 1
+    assert asked_again('"Only for a pie," said Tom. Anna had no pie. It was a hot day. One hot.') == 2
+    mean = np.mean([asked_again(story) for story in stories.sample(2000, rng=np.random.default_rng(0))])
+    # Exact: the weather in 3 of 9 closings; a day or a gift in 4 + 3 of 14 answers, and 4 + 3 of 10 wishes have one.
+    assert mean == pytest.approx(3 / 9 + 7 / 10 * 7 / 14, abs=0.05)
+
+
+def test_stories_that_ask_are_preferred_at_first_and_come_as_they_are_later():
+    experiment = recipes.get("gpt-stories").build(0, True, steps=80)
+    assert experiment.asking == 0 and type(experiment).asking == 0.3  # the quick size has no time for it
+    experiment.asking = 0.3
+    counts = [np.mean([asked_again(story) for story in experiment.drawn(group, np.random.default_rng(group))])
+              for group in range(10)]
+    assert min(counts[:3]) > 1.2 and max(counts[3:]) < 0.9
+    plain = experiment.texts(experiment.together * experiment.batch_size, np.random.default_rng(5))
+    assert experiment.drawn(5, np.random.default_rng(5)) == plain
 
 
 def test_a_batch_depends_on_the_seed_and_its_number_alone(experiment):
