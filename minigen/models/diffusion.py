@@ -176,7 +176,8 @@ class Diffusion(nn.Module):
         """The bound (11.13) on −log p(x₀), in nats: the price of the prior, of each step, and of the last; a dict.
 
         times:    from the end down to 0, (T + 1,): `range(T, −1, −1)`, or any others (fewer steps, a looser bound)
-        draws:    only so many of the steps, spread evenly and weighted accordingly; the last step always counts
+        draws:    only so many of the steps, spread evenly and weighted accordingly; the last step always counts. The
+                  steps near the data are by far the largest, so this is unbiased but noisy
         Shapes:   x (B, C, …) → {"total", "prior", "steps", "decoder"}, each (B,)
         """
         x, times = _array(x), np.asarray(times)
