@@ -110,8 +110,9 @@ def test_ddim_with_eta_one_is_the_ancestral_sampler(name):
     schedule = SCHEDULES[name]
     predict = NoisedMixture([[1.0, 0.0], [-1.0, 0.5]], 0.2).predictor(schedule)
     times = samplers.even_times(schedule, 30) if name != "growing" else samplers.karras_times(schedule, 30)
-    ddpm = samplers.ancestral(predict, schedule, times, start(schedule, 20), rng=np.random.default_rng(5), keep=True)
-    ddim = samplers.ddim(predict, schedule, times, start(schedule, 20), eta=1.0, rng=np.random.default_rng(5), keep=True)
+    x, (first, second) = start(schedule, 20), (np.random.default_rng(5), np.random.default_rng(5))
+    ddpm = samplers.ancestral(predict, schedule, times, x, rng=first, keep=True)
+    ddim = samplers.ddim(predict, schedule, times, x, eta=1.0, rng=second, keep=True)
     np.testing.assert_allclose(ddim, ddpm, rtol=1e-8, atol=1e-10)
     assert ddpm.shape == (31, 20, 2)
 
