@@ -49,7 +49,7 @@ def ode(predict, schedule, x, *, low=None, times=None, rtol=1e-5, atol=1e-5, met
     rtol, atol, method:  of scipy.integrate.solve_ivp; all examples share the steps
     keep:      a number n: returns n points of the way, evenly in log ς, (n, B, …)
     Shapes:    x (B, …) → (B, …)
-    Raises:    TrainingError if the solver gives up.
+    Raises:    TrainingError if the solver gives up, or a prediction is NaN or infinite.
     """
     first, last = times if times is not None else (schedule.end, first_time(schedule) if low is None else low)
 
@@ -80,7 +80,7 @@ def log_prob(predict, schedule, x, *, low=None, trace="exact", rng=None, probes=
     trace:     "exact" (D backward passes) or "hutchinson" (`probes` of them, the same v all the way; unbiased only
                as far as the solver is exact)
     Shapes:    x (B, …) → (B,), float64
-    Raises:    TrainingError if the solver gives up.
+    Raises:    TrainingError if the solver gives up, or a prediction is NaN or infinite.
     """
     if trace not in ("exact", "hutchinson") or (trace == "hutchinson" and rng is None):
         raise MinigenError(f"log_prob: trace={trace!r}, rng={rng}; expected 'exact', or 'hutchinson' with an rng")
@@ -151,7 +151,14 @@ def _time(schedule, log_ratio):
 
 def _solve(slope, span, start, places, rtol, atol, method):
     """States on the way, (n, size)."""
-    found = solve_ivp(slope, span, start, method=method, t_eval=places, rtol=rtol, atol=atol)
+
+    def finite(log_ratio, state):
+        found = slope(log_ratio, state)
+        if not np.isfinite(found).all():
+            raise TrainingError(f"probability flow: the prediction is not finite at log ς = {log_ratio:.3g}")
+        return found
+
+    found = solve_ivp(finite, span, start, method=method, t_eval=places, rtol=rtol, atol=atol)
     if not found.success:
         raise TrainingError(f"probability flow: the solver gave up at log ς = {found.t[-1]:.3g}: {found.message}")
     return found.y.T
