@@ -30,7 +30,7 @@ added (x_i = x_{i+1} − noise of variance σ_{i+1}² − σ_i², in law),
 
 then some Langevin steps at the new level, whose size makes drift to shaking as r to 1:
 
-    η = (r |z|/|s|)².                                                                                (10.16)
+    η = 2 (r |z|/|s|)²,      for then η|s| is r √(2η) |z|.                                              (10.16)
 
 **Training an energy.** For p = e^(−E)/Z, ∂ log Z/∂θ = −E_p[∂E/∂θ] (differentiate Z under the integral), so
 
@@ -111,7 +111,7 @@ def predictor_corrector(score, sigmas, x, *, rng, corrections=1, ratio=0.16, cle
         x = x + variance * score(x, high) + np.sqrt(variance) * rng.standard_normal(x.shape).astype(x.dtype)
         for _ in range(corrections):
             slope, shake = score(x, low), rng.standard_normal(x.shape).astype(x.dtype)
-            size = (ratio * _length(shake) / _length(slope)) ** 2  # one for all examples
+            size = 2 * (ratio * _length(shake) / _length(slope)) ** 2  # one for all examples
             x = x + x.dtype.type(size) * slope + x.dtype.type(np.sqrt(2 * size)) * shake
         path.append(x)
     if clean:
