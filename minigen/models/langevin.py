@@ -61,11 +61,11 @@ def langevin(score, x, *, step, count, rng, log_prob=None, keep=False):
     Shapes:    x (B, …) → (B, …)
     """
     x = np.asarray(x)
-    path, slope = [x], score(x)
+    path, slope = [x], _same(score(x), x)
     for _ in range(count):
         shake = rng.standard_normal(x.shape).astype(x.dtype)
         proposal = x + x.dtype.type(step) * slope + x.dtype.type(np.sqrt(2 * step)) * shake
-        new_slope = score(proposal)
+        new_slope = _same(score(proposal), x)
         if log_prob is not None:
             back = (x - proposal - x.dtype.type(step) * new_slope) ** 2 / (4 * step)  # −log g(x | x′)
             log_a = log_prob(proposal) - log_prob(x) + (0.5 * shake**2 - back).reshape(len(x), -1).sum(1)
@@ -108,9 +108,9 @@ def predictor_corrector(score, sigmas, x, *, rng, corrections=1, ratio=0.16, cle
     path = [x]
     for high, low in zip(sigmas[:-1], sigmas[1:], strict=True):
         variance = x.dtype.type(high**2 - low**2)
-        x = x + variance * score(x, high) + np.sqrt(variance) * rng.standard_normal(x.shape).astype(x.dtype)
+        x = x + variance * _same(score(x, high), x) + np.sqrt(variance) * rng.standard_normal(x.shape).astype(x.dtype)
         for _ in range(corrections):
-            slope, shake = score(x, low), rng.standard_normal(x.shape).astype(x.dtype)
+            slope, shake = _same(score(x, low), x), rng.standard_normal(x.shape).astype(x.dtype)
             size = 2 * (ratio * _length(shake) / _length(slope)) ** 2  # one for all examples
             x = x + x.dtype.type(size) * slope + x.dtype.type(np.sqrt(2 * size)) * shake
         path.append(x)
@@ -166,7 +166,7 @@ class Chains(nn.Module):
 
 def _cleaned(score, x, sigma):
     with autograd.no_grad():
-        return x + x.dtype.type(sigma**2) * score(x, sigma)
+        return x + x.dtype.type(sigma**2) * _same(score(x, sigma), x)
 
 
 def _falling(name, sigmas):
@@ -174,6 +174,11 @@ def _falling(name, sigmas):
     if sigmas.ndim != 1 or not len(sigmas) or np.any(np.diff(sigmas) >= 0) or sigmas[-1] <= 0:
         raise MinigenError(f"{name}: sigmas are {sigmas}; expected falling positive numbers")
     return sigmas
+
+
+def _same(slope, x):
+    """The score in the type of x."""
+    return np.asarray(slope, dtype=x.dtype)
 
 
 def _length(x):

@@ -105,7 +105,7 @@ def ancestral(predict, schedule, times, x, *, rng, variance="posterior", clip=No
         raise MinigenError(f"ancestral: variance is {variance!r}; expected 'posterior' or 'forward'")
 
     def step(x, t, s):
-        noise, between = _parts(predict(x, _each(t, x)))
+        noise, between = _parts(predict(x, _each(t, x)), x)
         mean, lower = schedule.posterior(x, _clean(schedule, x, noise, t, clip), t, s)
         if schedule.sigma(s) == 0:
             return mean
@@ -126,7 +126,7 @@ def ddim(predict, schedule, times, x, *, eta=0.0, rng=None, clip=None, after=Non
         raise MinigenError(f"ddim: eta={eta} needs random numbers; expected rng")
 
     def step(x, t, s):
-        noise, _ = _parts(predict(x, _each(t, x)))
+        noise, _ = _parts(predict(x, _each(t, x)), x)
         clean = _clean(schedule, x, noise, t, clip)
         if clip is not None:
             noise = (x - _of(schedule.alpha(t), x) * clean) / _of(schedule.sigma(t), x)
@@ -143,7 +143,7 @@ def dpm_solver(predict, schedule, times, x, *, clip=None, after=None, keep=False
 
     def step(x, t, s):
         nonlocal before
-        noise, _ = _parts(predict(x, _each(t, x)))
+        noise, _ = _parts(predict(x, _each(t, x)), x)
         clean = _clean(schedule, x, noise, t, clip)
         width = 0.5 * (schedule.log_snr(s) - schedule.log_snr(t))  # h
         guess = clean
@@ -177,10 +177,10 @@ def heun(predict, schedule, times, x, *, churn=0.0, churn_range=(0.0, np.inf), c
             fresh = churn_noise * rng.standard_normal(x.shape)
             y = y + (np.sqrt(higher**2 - ratio**2) * fresh).astype(x.dtype)
             ratio, t = higher, float(schedule.time_of(-2 * np.log(higher)))
-        slope, _ = _parts(predict(y * _of(schedule.alpha(t), x), _each(t, x)))
+        slope, _ = _parts(predict(y * _of(schedule.alpha(t), x), _each(t, x)), x)
         y_next = y + _of(next_ratio - ratio, x) * slope
         if next_ratio > 0:
-            again, _ = _parts(predict(y_next * _of(schedule.alpha(s), x), _each(s, x)))
+            again, _ = _parts(predict(y_next * _of(schedule.alpha(s), x), _each(s, x)), x)
             y_next = y + _of(0.5 * (next_ratio - ratio), x) * (slope + again)
         return y_next * _of(schedule.alpha(s), x)
 
@@ -207,9 +207,10 @@ def _clean(schedule, x, noise, t, clip):
     return clean if clip is None else np.clip(clean, *clip)
 
 
-def _parts(found):
-    """ε̂ and the learned share v, or None if there is none."""
-    return found if isinstance(found, tuple) else (found, None)
+def _parts(found, x):
+    """ε̂ in the type of x, and the learned share v, or None if there is none."""
+    noise, between = found if isinstance(found, tuple) else (found, None)
+    return np.asarray(noise, dtype=x.dtype), between
 
 
 def _of(number, x):

@@ -19,7 +19,7 @@ The constant, ½ E|∇ log p|², does not know θ. The trace costs D backward pa
 
 so one product vᵀ ∂s/∂x = ∇_x(vᵀ s) does it: *sliced* score matching, where ½|s|² may be sliced as well,
 
-    J(θ) = E_p E_v[ ½ (vᵀs)² + vᵀ ∂s/∂x v ] + const,      or with ½|s|² kept whole, with less variance.   (10.5)
+    J(θ) = E_p E_v[ ½ (vᵀs)² + vᵀ ∂s/∂x v ] + const,      or with ½|s|² kept whole.                      (10.5)
 
 **Denoising.** Blur the data: x̃ = x + σ ε, with the density q(x̃) = ∫ p(x) N(x̃; x, σ² I) dx. Its score is a mean,
 
@@ -100,7 +100,7 @@ def explicit(score, x):
 def sliced(score, x, *, rng, slices=1, whole=True, signs=True):
     """The objective (10.5) with `slices` random v per example: one value per example.
 
-    whole:    keep ½|s|² whole, which lowers the variance; False slices it too
+    whole:    keep ½|s|² whole, which often lowers the variance; False slices it too
     signs:    v of entries ± 1; False draws them from N(0, 1)
     Shapes:   x (B, …) → (B,)
     """
