@@ -45,7 +45,7 @@ class Experiment(base.Experiment):
     batch_size, width, blocks, waves = 512, 128, 3, 3
     full_steps, quick_steps = 8_000, 600
     rate, warming = 2e-3, 0.02  # the share of the steps in which the rate rises from 0
-    averaging = 0.999
+    memory = 1 / 8  # how far the average of the weights reaches back, as a share of the steps
     size, count = 0.2, 10  # the annealed walk: η in units of σ², steps at each level
     checkpoint_every = 2_000
     threads = 1  # as for gan-ring: a second thread costs more than it brings
@@ -56,7 +56,7 @@ class Experiment(base.Experiment):
         network = PointNet(2, 2, width=self.width, blocks=self.blocks, waves=self.waves, rng=self.rng)
         self.model = NoiseConditionalScore(network, self.scale * self.sigmas, between=True)
         self.optimizer = Adam(self.model.parameters(), lr=self.rate)
-        self.ema = EMA(self.model, self.averaging if self.steps > 2_000 else 0.99)
+        self.ema = EMA(self.model, 1 - 1 / max(1.0, self.memory * self.steps))
         self.taken = Counter()
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
                       "rng": self.rng}
