@@ -95,7 +95,12 @@ LESSONS = (
                  "gan-grid-vanilla", "gan-grid-packed", "gan-grid-r1", "gan-grid-wgan-gp"),
     ),  # fmt: skip
     Lesson("09", "Style-based generators", "StyleGAN, editing by style"),
-    Lesson("10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it"),
+    Lesson(
+        "10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it",
+        notebook="10_score_matching_and_langevin_sampling.ipynb",
+        modules=("models/score.py", "models/langevin.py", "distributions/noised_mixture.py"),
+        recipes=("score-grid",),
+    ),  # fmt: skip
     Lesson("11", "Diffusion models", "forward noise, reverse denoising, the noise-prediction loss"),
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
     Lesson("13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion"),

@@ -24,7 +24,7 @@ def network(outputs, *, rng, width=64, inputs=2):
 
 
 def fit(model, losses, *, steps, rate=3e-3):
-    """Adam with a rate that falls to 0 like a cosine, on the mean of `losses()`: the mean loss of each step, (steps,)."""
+    """Adam, its rate falling to 0 like a cosine, on the mean of `losses()`: the mean loss of each step, (steps,)."""
     optimizer, told = Adam(model.parameters(), lr=rate), []
     for step in range(steps):
         optimizer.param_groups[0]["lr"] = rate * 0.5 * (1 + np.cos(np.pi * step / steps))
@@ -133,7 +133,7 @@ def filmstrip(title, rows, path, *, reach, note=None):
     picture, panels = viz.figure(title, len(rows), count, width=8.4, height=2.15 * len(rows) + 0.6, squeeze=False,
                                  sharex=True, sharey=True)
     for line, (name, row) in zip(panels, rows.items(), strict=True):
-        for axes, (moment, points) in zip(line, row.items(), strict=True):
+        for axes, (moment, points) in zip(line, row.items(), strict=False):
             axes.plot(*points.T, ".", color=viz.colour("model"), markersize=2, alpha=0.35, markeredgewidth=0)
             axes.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xticks=[], yticks=[])
             axes.set_title(moment, fontsize=10)

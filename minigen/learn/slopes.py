@@ -110,7 +110,7 @@ def two_named(function, *arguments):
 
 
 def cleaned(y, means, width, sigma):
-    """E[x | y] for y = x + σ ε and x from equal Gaussians N(μ_k, width² I): (10.8).   Shapes: (B, D), (K, D) → (B, D)"""
+    """E[x | y] for y = x + σ ε, x from equal Gaussians N(μ_k, width² I), (10.8).   Shapes: (B, D), (K, D) → (B, D)"""
     return NoisedMixture(means, width).score(mg.tensor(y), 1.0, sigma).data * sigma**2 + y
 
 

@@ -119,8 +119,8 @@ def _advice(plan, found):
     if plan["high"] < 3:
         return "At the first level hills must melt into one: the grid is 8 wide, so begin with more noise."
     if plan["low"] > 0.05:
-        return ("The last level is wider than the modes themselves, 0.05. The last move gives the *mean* of what may have "
-                "been there, not a sample of it, so the modes shrink: go lower.")
+        return ("The last level is wider than the modes themselves, 0.05. The last move gives the *mean* of what may "
+                "have been there, not a sample of it, so the modes shrink: go lower.")
     factor = (plan["high"] / plan["low"]) ** (1 / (plan["levels"] - 1))
     if factor > 1.8:
         return f"From level to level σ falls by a factor of {factor:.1f}: the walkers cannot follow. Take more levels."

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+import minigen as mg
 from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.learn import slopes, walks
 from minigen.learn.exercise import Exercise, Mistake
@@ -48,8 +49,6 @@ HUTCHINSON = Exercise(
 
 
 def _leaf(x):
-    import minigen as mg
-
     return mg.tensor(np.asarray(x))
 
 
