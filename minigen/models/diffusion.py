@@ -86,6 +86,8 @@ class Diffusion(nn.Module):
                                f"expected 'eps', 'x0' or 'v', one of {WEIGHTINGS}, and one of {tuple(VARIANCES)}")
         if variance == "learned" and not schedule.discrete:
             raise MinigenError("Diffusion: a learned variance needs a schedule of discrete steps")
+        if drop_labels and getattr(network, "classes", None) is None:
+            raise MinigenError(f"Diffusion: drop_labels={drop_labels} needs a network with classes")
         self.network, self.schedule, self.prediction, self.weighting = network, schedule, prediction, weighting
         self.gamma, self.variance, self.drop_labels = gamma, variance, drop_labels
 

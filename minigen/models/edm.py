@@ -46,6 +46,8 @@ class EDM(nn.Module):
     def __init__(self, network, schedule, *, sigma_data=0.5, p_mean=-1.2, p_std=1.2, drop_labels=0.0):
         if not (sigma_data > 0 and p_std > 0):
             raise MinigenError(f"EDM: sigma_data={sigma_data}, p_std={p_std}; expected positive numbers")
+        if drop_labels and getattr(network, "classes", None) is None:
+            raise MinigenError(f"EDM: drop_labels={drop_labels} needs a network with classes")
         self.network, self.schedule, self.sigma_data = network, schedule, sigma_data
         self.p_mean, self.p_std, self.drop_labels = p_mean, p_std, drop_labels
 

@@ -9,8 +9,8 @@ Particles that move with velocity u keep their density by ∂p/∂ς = −∇ ·
 
     dy/dς = u(y, ς) = −ς ∇ log p_ς(y) = E[ε | y]                                                      (11.29)
 
-(Tweedie) they follow the same densities, without any randomness. Put −½Δp in place of a part of it and you have Song's
-reverse SDE: all of them share p_ς.
+(Tweedie) they follow the same densities, without any randomness. Langevin steps (10.11) at any ς change none of them
+either; mixed in on the way back, they make of the ODE Song's reverse SDE, or Karras' churning sampler (11.25).
 
 **Densities.** Along such a path the density changes only because neighbours are squeezed together or pulled apart,
 

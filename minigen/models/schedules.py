@@ -156,13 +156,13 @@ class Steps(Schedule):
     betas:    (T,), each in (0, 1)
     """
 
-    discrete, time_scale = True, 1.0
+    discrete = True
 
     def __init__(self, betas):
         betas = np.asarray(betas, dtype=np.float64)
         if betas.ndim != 1 or not len(betas) or not np.all((betas > 0) & (betas < 1)):
             raise MinigenError(f"Steps: betas of shape {betas.shape}; expected (T,) numbers between 0 and 1")
-        self.end, self.betas = len(betas), betas
+        self.end, self.betas, self.time_scale = len(betas), betas, 1000 / len(betas)
         log_bar = np.concatenate([[0.0], np.cumsum(np.log1p(-betas))])  # log ᾱ_t, t = 0 … T
         with np.errstate(divide="ignore"):
             self._log_snr = log_bar - np.log(-np.expm1(log_bar))  # (T + 1,), λ_0 = ∞

@@ -218,6 +218,20 @@ def test_guidance_goes_between_and_beyond():
     np.testing.assert_allclose(hooked, 7 + labels[:, None] * np.ones((3, 2)))
 
 
+def test_a_real_network_with_classes_is_guided():
+    rng = np.random.default_rng(9)
+    net = PointNet(2, 2, width=8, blocks=1, classes=3, rng=rng).to(np.float64)
+    net.last.weight.overwrite(rng.normal(size=net.last.weight.shape))
+    model = Diffusion(net, Cosine(), prediction="v", drop_labels=0.5)
+    x, t, labels = rng.normal(size=(3, 2)), np.array([0.2, 0.5, 0.8]), np.array([0, 1, 2])
+    without, told = model.predictor()(x, t), model.predictor(labels)(x, t)
+    assert np.abs(told - without).max() > 0.01
+    np.testing.assert_allclose(model.predictor(labels, guidance=2.5)(x, t), without + 2.5 * (told - without))
+    np.testing.assert_array_equal(model.predictor(labels, guidance=0)(x, t), without)
+    np.testing.assert_array_equal(model.predictor(np.full(3, 3))(x, t), without)  # 3 is "no class"
+    assert model.loss(x, labels, rng=rng).shape == (3,)
+
+
 def test_the_predictor_takes_arrays_and_tensors_and_leaves_the_mode_alone():
     net = nn.Dropout(0.5, rng=np.random.default_rng(0))
     wrapped = Diffusion(_Timeless(net), Cosine())
@@ -269,5 +283,7 @@ def test_what_makes_no_sense_is_refused():
             Diffusion(Zero(), Linear(), **settings)
     with pytest.raises(MinigenError, match="discrete steps"):
         Diffusion(Zero(), Linear(), variance="learned")
+    with pytest.raises(MinigenError, match="drop_labels=0.1 needs a network with classes"):
+        Diffusion(nn.Identity(), Linear(), drop_labels=0.1)
     with pytest.raises(ShapeError, match=r"returned \(4, 2\) for x \(4, 2\); expected 2 times"):
         Diffusion(Zero(), Steps.linear(5), variance="learned").loss(np.zeros((4, 2)), rng=np.random.default_rng(0))

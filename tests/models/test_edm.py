@@ -121,5 +121,7 @@ def test_levels_are_drawn_as_asked_and_guidance_goes_beyond():
 def test_what_makes_no_sense_is_refused():
     with pytest.raises(MinigenError, match="sigma_data=0"):
         EDM(Zero(), Growing(), sigma_data=0)
+    with pytest.raises(MinigenError, match="drop_labels=0.1 needs a network with classes"):
+        EDM(nn.Identity(), Growing(), drop_labels=0.1)
     with pytest.raises(ShapeError, match=r"returned \(2, 1\) for \(2, 3\)"):
         EDM(lambda x, t: x[:, :1], Growing()).loss(np.zeros((2, 3)), rng=np.random.default_rng(0))
