@@ -214,6 +214,14 @@ def test_the_decoder_of_grey_values_is_a_distribution():
     np.testing.assert_allclose(density, -norm.logpdf(grid, 0, deviation), rtol=1e-9)
 
 
+def test_the_decoder_is_exact_far_out_in_both_tails():
+    model, rng = Diffusion(Zero(), Steps([4e-4]), prediction="x0"), np.random.default_rng(8)
+    grid = np.linspace(-1, 1, 17)[:, None]  # up to 50 standard deviations away
+    nats = model.bound_term(grid, np.ones(17), np.zeros(17), rng=rng, levels=17).data
+    np.testing.assert_allclose(nats, nats[::-1], rtol=1e-9)
+    np.testing.assert_allclose(nats[0], -norm.logcdf(-(1 - 1 / 16) / 0.02), rtol=1e-9)
+
+
 def test_guidance_goes_between_and_beyond():
     model, x, t = Diffusion(Zero(), Cosine()), np.zeros((3, 2)), np.full(3, 0.5)
     labels = np.array([0, 1, 2])

@@ -125,6 +125,16 @@ def test_dpm_solvers_first_step_is_ddims():
                                    samplers.ddim(predict, schedule, pair, x), rtol=1e-9)  # fmt: skip
 
 
+def test_dpm_solver_is_of_second_order_on_uneven_steps_too():
+    schedule, x, errors = Cosine(), start(Cosine(), 50), []
+    for count in (30, 60):
+        widths = np.tile([1.0, 3.0], count // 2)
+        times = schedule.time_of(-10 + 17 * np.concatenate([[0], np.cumsum(widths)]) / widths.sum())
+        found = samplers.dpm_solver(WIDE.predictor(schedule), schedule, times, x)
+        errors.append(np.abs(found - flowed(x, schedule, times[0], times[-1])).max())
+    assert errors[0] / errors[1] > 3.2 and errors[1] < 0.02
+
+
 def test_on_karras_own_schedule_heun_is_his_algorithm():
     """Algorithm 2 of Karras et al. 2022, written out with D(x; σ)."""
     schedule, mixture = Growing(), NoisedMixture([[1.0, 0.0], [-1.0, 0.5]], 0.2)
