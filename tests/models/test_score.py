@@ -71,7 +71,7 @@ def test_slices_average_to_the_whole():
     x = np.random.default_rng(0).normal(size=(6, 2))
     net = field()
     exact = sm.explicit(net, x).data
-    for settings in ({}, {"whole": False}, {"signs": False}, {"whole": False, "signs": False}):
+    for settings in ({}, {"whole": False}, {"signs": False}, {"whole": False, "signs": False, "slices": 3}):
         rng = np.random.default_rng(1)
         draws = np.stack([sm.sliced(net, np.tile(x, (500, 1)), rng=rng, **settings).data.reshape(500, 6)
                           for _ in range(4)]).reshape(2000, 6)  # fmt: skip
