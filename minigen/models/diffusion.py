@@ -56,6 +56,7 @@ from scipy.special import log_ndtr
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.errors import MinigenError, ShapeError
+from minigen.nn.time import per_example
 
 WEIGHTINGS = ("simple", "min-snr", "variational")
 VARIANCES = {"posterior": 0.0, "forward": 1.0, "learned": None}  # v of (11.19)
@@ -100,7 +101,7 @@ class Diffusion(nn.Module):
         """
         size = np.hypot(self.schedule.alpha(t), self.schedule.sigma(t))
         time = np.asarray(np.broadcast_to(t, len(x)) * self.schedule.time_scale, dtype=x.dtype)
-        seen = x * _like(1 / size, x)
+        seen = x * per_example(1 / size, x)
         said = self.network(seen, time) if labels is None else self.network(seen, time, labels)
         if self.variance != "learned":
             return _as_wide(said, x, 1), VARIANCES[self.variance]
@@ -163,15 +164,15 @@ class Diffusion(nn.Module):
             lower = np.where(last, upper, np.log(share * self.schedule.sigma(s) ** 2))
         mean, _ = self.schedule.posterior(noised, guess, t, s)
         true, _ = self.schedule.posterior(noised.data, x, t, s)  # x itself where s is 0
-        low = _like(lower, x)
-        log_var = low + between * (_like(upper, x) - low)
+        low = per_example(lower, x)
+        log_var = low + between * (per_example(upper, x) - low)
         gap = mean - true
         divergence = 0.5 * (log_var - low + ops.exp(low - log_var) - 1.0 + gap * gap * ops.exp(-log_var))
         if not last.any():
             return _example_sum(divergence)
         decoded = (0.5 * (gap * gap * ops.exp(-log_var) + log_var + math.log(2 * math.pi)) if levels is None
                    else Tensor(-_log_bin(x, mean.data, np.exp(0.5 * _array(log_var)), levels)))  # fmt: skip
-        return _example_sum(ops.where(_like(last, x).astype(bool), decoded, divergence))
+        return _example_sum(ops.where(per_example(last, x).astype(bool), decoded, divergence))
 
     @no_grad()
     def bound(self, x, times, labels=None, *, rng, levels=None, draws=None):
@@ -240,12 +241,6 @@ def _log_bin(x, mean, deviation, levels):
     low, high = np.where(flip, -high, low), np.where(flip, -low, high)
     upper, lower = log_ndtr(high), log_ndtr(low)
     return upper + np.log1p(-np.exp(np.minimum(lower - upper, -1e-12)))
-
-
-def _like(values, x):
-    """Numbers per example in the type of x, with axes of length 1 to meet it.   Shapes: (B,) → (B, 1, …)"""
-    values = np.asarray(values, dtype=x.dtype)
-    return values.reshape(-1, *(1,) * (x.ndim - 1)) if values.ndim else values
 
 
 def _as_wide(said, x, times):

@@ -31,6 +31,7 @@ import numpy as np
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.errors import MinigenError, ShapeError
+from minigen.nn.time import per_example
 
 
 class EDM(nn.Module):
@@ -60,12 +61,13 @@ class EDM(nn.Module):
 
     def denoise(self, y, sigma, labels=None):
         """D(y; σ) of (11.33), a Tensor with its graph.   Shapes: y (B, C, …), σ (B,) → (B, C, …)"""
+        sigma = np.broadcast_to(sigma, len(y))
         c_skip, c_out, _, _ = self.coefficients(sigma)
-        return y * _like(c_skip, y) + self._network(y, sigma, labels) * _like(c_out, y)
+        return y * per_example(c_skip, y) + self._network(y, sigma, labels) * per_example(c_out, y)
 
     def _network(self, y, sigma, labels):
         _, _, c_in, c_noise = self.coefficients(sigma)
-        seen, told = y * _like(c_in, y), c_noise.astype(y.dtype)
+        seen, told = y * per_example(c_in, y), c_noise.astype(y.dtype)
         said = self.network(seen, told) if labels is None else self.network(seen, told, labels)
         if said.shape != y.shape:
             raise ShapeError(f"EDM: the network returned {said.shape} for {y.shape}; expected the same shape")
@@ -82,10 +84,10 @@ class EDM(nn.Module):
         noise = rng.standard_normal(x.shape, dtype=np.float32).astype(x.dtype) if noise is None else noise
         if labels is not None and self.drop_labels:
             labels = np.where(rng.random(len(x)) < self.drop_labels, self.network.classes, labels)
-        y = Tensor(x + _like(sigma, x) * noise)
+        y = Tensor(x + per_example(sigma, x) * noise)
         # (x₀ − c_skip y)/c_out = (σ x₀ − σ_d² n) / (σ_d √(σ_d² + σ²)), (11.35)
         scale = self.sigma_data * np.hypot(sigma, self.sigma_data)
-        target = _like(sigma / scale, x) * x - _like(self.sigma_data**2 / scale, x) * noise
+        target = per_example(sigma / scale, x) * x - per_example(self.sigma_data**2 / scale, x) * noise
         error = self._network(y, sigma, labels) - target
         return ops.mean(error * error, dim=tuple(range(1, x.ndim)))
 
@@ -100,10 +102,10 @@ class EDM(nn.Module):
             self.network.eval()
             ratio = np.exp(-0.5 * self.schedule.log_snr(t))
             c_skip, c_out, _, _ = self.coefficients(ratio)
-            y = x * _like(1 / self.schedule.alpha(t), x)
+            y = x * per_example(1 / self.schedule.alpha(t), x)
             # (y − D)/ς with 1 − c_skip = ς²/(ς² + σ_d²) written out: nothing cancels for small ς.
             kept = ratio / (ratio**2 + self.sigma_data**2)
-            said = y * _like(kept, x) - self._network(y, ratio, labels) * _like(c_out / ratio, x)
+            said = y * per_example(kept, x) - self._network(y, ratio, labels) * per_example(c_out / ratio, x)
             self.network.train(training)
             return said
 
@@ -119,9 +121,3 @@ class EDM(nn.Module):
             return found if hook is None else hook(x, t, found)
 
         return predict
-
-
-def _like(values, x):
-    """Numbers per example in the type of x, with axes of length 1 to meet it.   Shapes: (B,) → (B, 1, …)"""
-    values = np.broadcast_to(np.asarray(values, dtype=x.dtype), len(x))
-    return values.reshape(-1, *(1,) * (x.ndim - 1))

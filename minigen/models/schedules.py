@@ -50,7 +50,8 @@ import math
 import numpy as np
 from scipy.special import expit, logit
 
-from minigen.errors import MinigenError, ShapeError
+from minigen.errors import MinigenError
+from minigen.nn.time import per_example
 
 
 class Schedule:
@@ -98,7 +99,7 @@ class Schedule:
 
     def noised(self, clean, t, noise):
         """x_t of (11.3).   Shapes: x₀ (B, …), t (B,) or a number, ε (B, …) → (B, …)"""
-        return shaped(self.alpha(t), clean) * clean + shaped(self.sigma(t), clean) * noise
+        return per_example(self.alpha(t), clean) * clean + per_example(self.sigma(t), clean) * noise
 
     def share(self, t, s):
         """c of (11.5), the share of new noise on the way from s to t: between 0 and 1."""
@@ -107,41 +108,28 @@ class Schedule:
     def posterior(self, x, clean, t, s):
         """Mean and variance of q(x_s | x_t, x₀), (11.6).   Shapes: x, x₀ (B, …), t, s (B,) → (B, …), (B,)"""
         share = self.share(t, s)
-        mean = shaped(self.alpha(s) * (1 - share) / self.alpha(t), x) * x + shaped(self.alpha(s) * share, x) * clean
-        return mean, share * self.sigma(s) ** 2
+        of_x, of_clean = self.alpha(s) * (1 - share) / self.alpha(t), self.alpha(s) * share
+        return per_example(of_x, x) * x + per_example(of_clean, x) * clean, share * self.sigma(s) ** 2
 
     def target(self, kind, clean, noise, t):
         """What a network of this kind should say: "eps", "x0", or "v" by (11.7).   Shapes: (B, …) → (B, …)"""
         if kind == "v":
-            return shaped(self.alpha(t), clean) * noise - shaped(self.sigma(t), clean) * clean
+            return per_example(self.alpha(t), clean) * noise - per_example(self.sigma(t), clean) * clean
         return {"eps": noise, "x0": clean}[_kind(kind)]
 
     def noise_from(self, kind, output, x, t):
         """ε̂ from what the network said at x_t, (11.7) or (11.3).   Shapes: (B, …), x (B, …), t (B,) → (B, …)"""
-        alpha, sigma = shaped(self.alpha(t), x), shaped(self.sigma(t), x)
+        alpha, sigma = per_example(self.alpha(t), x), per_example(self.sigma(t), x)
         if kind == "v":
             return (sigma * x + alpha * output) / (alpha * alpha + sigma * sigma)
         return output if _kind(kind) == "eps" else (x - alpha * output) / sigma
 
     def clean_from(self, kind, output, x, t):
         """x̂₀ from what the network said at x_t, (11.7) or (11.3).   Shapes: as `noise_from`"""
-        alpha, sigma = shaped(self.alpha(t), x), shaped(self.sigma(t), x)
+        alpha, sigma = per_example(self.alpha(t), x), per_example(self.sigma(t), x)
         if kind == "v":
             return (alpha * x - sigma * output) / (alpha * alpha + sigma * sigma)
         return output if _kind(kind) == "x0" else (x - sigma * output) / alpha
-
-
-def shaped(values, x):
-    """Numbers per example with axes of length 1 added, in the type of x.   Shapes: (B,), x (B, …) → (B, 1, …)
-
-    Raises:   ShapeError if there is not one number for each example.
-    """
-    values = np.asarray(values, dtype=x.dtype)
-    if values.ndim == 0:
-        return values
-    if values.shape != (len(x),):
-        raise ShapeError(f"diffusion: times of shape {values.shape} for x of shape {tuple(x.shape)}; expected one each")
-    return values.reshape(-1, *(1,) * (x.ndim - 1))
 
 
 def _kind(kind):

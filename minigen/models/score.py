@@ -56,6 +56,7 @@ import numpy as np
 from minigen import autograd, nn, ops
 from minigen.autograd import Tensor
 from minigen.errors import MinigenError, ShapeError
+from minigen.nn.time import per_example
 
 
 class EnergyScore(nn.Module):
@@ -128,7 +129,7 @@ def denoising(score, x, sigma, *, rng=None, noise=None):
     """
     x = _array(x)
     noise = rng.standard_normal(x.shape).astype(x.dtype) if noise is None else noise
-    sigma = _column(sigma, x)
+    sigma = per_example(sigma, x)
     blurred = Tensor(x + sigma * noise)
     error = _checked(score(blurred), blurred) + noise / sigma
     return 0.5 * _sum(error * error)
@@ -136,7 +137,7 @@ def denoising(score, x, sigma, *, rng=None, noise=None):
 
 def denoised(score, x, sigma):
     """E[x | x̃] by Tweedie's formula (10.8).   Shapes: x̃ (B, …), σ (B,) or a number → (B, …)"""
-    return x + _column(sigma, x) ** 2 * score(x)
+    return x + per_example(sigma, x) ** 2 * score(x)
 
 
 def trace(s, x, *, create_graph=True):
@@ -192,8 +193,8 @@ class NoiseConditionalScore(nn.Module):
         """s(x, σ), a Tensor.   Shapes: x (B, …), σ (B,) or a number → (B, …)"""
         sigma = np.broadcast_to(np.asarray(sigma, dtype=np.float64), len(x))
         # At variance 1, for data of variance 1.
-        seen = x * _column(1 / np.sqrt(1 + sigma**2), x)
-        return _checked(self.network(seen, np.log(sigma).astype(x.dtype)), x) * _column(1 / sigma, x)
+        seen = x * per_example(1 / np.sqrt(1 + sigma**2), x)
+        return _checked(self.network(seen, np.log(sigma).astype(x.dtype)), x) * per_example(1 / sigma, x)
 
     def loss(self, x, *, rng, sigma=None, noise=None):
         """σ² times (10.7), averaged over the numbers of one example: ½ for a network that says 0.   Shapes: → (B,)"""
@@ -241,12 +242,6 @@ def _checked(s, x):
 
 def _sum(x):
     return ops.sum(x, dim=tuple(range(1, x.ndim)))
-
-
-def _column(values, x):
-    """Numbers per example with axes of length 1 added, in the type of x.   Shapes: (B,) → (B, 1, …)"""
-    values = np.asarray(values, dtype=x.dtype)
-    return values.reshape(-1, *(1,) * (x.ndim - 1)) if values.ndim else values
 
 
 def _array(x):

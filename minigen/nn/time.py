@@ -103,6 +103,20 @@ class _PointBlock(Module):
         return x + self.outer(ops.silu(self.inner(ops.silu(self.norm(x))) + self.time(told)))
 
 
+def per_example(values, x):
+    """Numbers, one per example (or one for all), in the type of x and with axes of length 1 to meet it.
+
+    Shapes:   (B,), x (B, …) → (B, 1, …); a number stays one
+    Raises:   ShapeError if there is not one number for each example.
+    """
+    values = np.asarray(values, dtype=x.dtype)
+    if values.ndim == 0:
+        return values
+    if values.shape != (len(x),):
+        raise ShapeError(f"per_example: numbers {values.shape} for x {tuple(x.shape)}; expected one for each example")
+    return values.reshape(-1, *(1,) * (x.ndim - 1))
+
+
 def zeroed(layer):
     """The layer with weight and bias set to 0: what it ends starts as nothing, and learns to be something."""
     for tensor in layer.parameters():

@@ -40,6 +40,14 @@ class Zero(nn.Module):
         return x * 0.0 if labels is None else x * 0.0 + Tensor(labels[:, None].astype(x.dtype))
 
 
+def shaken(rng, outputs, classes=None):
+    """A small network with no parameter left at zero, so that everything reaches its output."""
+    net = PointNet(2, outputs, width=6, blocks=1, classes=classes, rng=rng).to(np.float64)
+    for tensor in net.parameters():
+        tensor.overwrite(tensor.data + 0.4 * rng.normal(size=tensor.shape))
+    return net
+
+
 @pytest.mark.parametrize("kind", ["eps", "x0", "v"])
 def test_the_loss_of_the_exact_denoiser_is_bayes_floor(kind):
     schedule = Cosine()
@@ -105,8 +113,7 @@ def test_a_learned_variance_lies_where_the_network_says():
 
 def test_the_variance_learns_from_the_bound_only_and_the_mean_from_the_simple_loss_only():
     rng = np.random.default_rng(4)
-    net = PointNet(2, 4, width=8, blocks=1, rng=rng).to(np.float64)
-    net.last.weight.overwrite(rng.normal(size=net.last.weight.shape))
+    net = shaken(rng, 4)
     schedule, x, t = Steps.linear(20), rng.normal(size=(5, 2)), np.array([1, 2, 7, 13, 20])
     noise = rng.normal(size=x.shape)
     hybrid = ops.mean(Diffusion(net, schedule, variance="learned").loss(x, rng=rng, t=t, noise=noise))
@@ -132,8 +139,7 @@ class _First(nn.Module):
 def test_the_losses_gradient_against_differences(settings):
     settings, rng = dict(settings), np.random.default_rng(5)
     schedule = settings.pop("schedule", Cosine())
-    net = PointNet(2, 4 if settings.get("variance") else 2, width=6, blocks=1, rng=rng).to(np.float64)
-    net.last.weight.overwrite(rng.normal(size=net.last.weight.shape))
+    net = shaken(rng, 4 if settings.get("variance") else 2)
     model, x, noise = Diffusion(net, schedule, **settings), rng.normal(size=(4, 2)), rng.normal(size=(4, 2))
     t = np.array([1, 2, 9, 28]) if schedule.discrete else np.array([0.1, 0.4, 0.6, 0.9])
     if settings.get("variance"):  # a detached mean is no function of the mean's weights: leave those out
@@ -208,6 +214,14 @@ def test_the_decoder_of_grey_values_is_a_distribution():
     np.testing.assert_allclose(density, -norm.logpdf(grid, 0, deviation), rtol=1e-9)
 
 
+def test_the_decoder_is_exact_far_out_in_both_tails():
+    model, rng = Diffusion(Zero(), Steps([4e-4]), prediction="x0"), np.random.default_rng(8)
+    grid = np.linspace(-1, 1, 17)[:, None]  # up to 50 standard deviations away
+    nats = model.bound_term(grid, np.ones(17), np.zeros(17), rng=rng, levels=17).data
+    np.testing.assert_allclose(nats, nats[::-1], rtol=1e-9)
+    np.testing.assert_allclose(nats[0], -norm.logcdf(-(1 - 1 / 16) / 0.02), rtol=1e-9)
+
+
 def test_guidance_goes_between_and_beyond():
     model, x, t = Diffusion(Zero(), Cosine()), np.zeros((3, 2)), np.full(3, 0.5)
     labels = np.array([0, 1, 2])
@@ -220,9 +234,7 @@ def test_guidance_goes_between_and_beyond():
 
 def test_a_real_network_with_classes_is_guided():
     rng = np.random.default_rng(9)
-    net = PointNet(2, 2, width=8, blocks=1, classes=3, rng=rng).to(np.float64)
-    net.last.weight.overwrite(rng.normal(size=net.last.weight.shape))
-    model = Diffusion(net, Cosine(), prediction="v", drop_labels=0.5)
+    model = Diffusion(shaken(rng, 2, classes=3), Cosine(), prediction="v", drop_labels=0.5)
     x, t, labels = rng.normal(size=(3, 2)), np.array([0.2, 0.5, 0.8]), np.array([0, 1, 2])
     without, told = model.predictor()(x, t), model.predictor(labels)(x, t)
     assert np.abs(told - without).max() > 0.01

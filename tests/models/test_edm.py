@@ -91,7 +91,8 @@ def test_samples_of_the_exact_denoiser_lie_where_they_should():
 def test_gradients_against_differences():
     rng = np.random.default_rng(5)
     net = PointNet(2, 2, width=6, blocks=1, rng=rng).to(np.float64)
-    net.last.weight.overwrite(rng.normal(size=net.last.weight.shape))
+    for tensor in net.parameters():
+        tensor.overwrite(tensor.data + 0.4 * rng.normal(size=tensor.shape))
     model, x, noise = EDM(net, Growing()), rng.normal(size=(5, 2)), rng.normal(size=(5, 2))
     gradcheck(lambda: model.loss(x, rng=rng, sigma=SIGMAS, noise=noise), (), parameters=dict(model.named_parameters()))
     y = rng.normal(size=(5, 2))

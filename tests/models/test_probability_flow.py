@@ -25,7 +25,7 @@ def test_the_density_by_the_ode_is_the_exact_one(name):
     exact = MIXTURE.log_prob(x, schedule.alpha(low), schedule.sigma(low))
     found = flow.log_prob(MIXTURE.predictor(schedule), schedule, x, rtol=1e-6, atol=1e-6)
     # What is left is the prior: at the end the data is not quite gone.
-    np.testing.assert_allclose(found, exact, atol=0.02 if name == "cosine" else 0.006)
+    np.testing.assert_allclose(found, exact, atol=0.005)
 
 
 def test_it_integrates_to_one_over_the_plane():

@@ -125,6 +125,26 @@ def test_dpm_solvers_first_step_is_ddims():
                                    samplers.ddim(predict, schedule, pair, x), rtol=1e-9)  # fmt: skip
 
 
+def test_dpm_solver_on_uneven_steps_is_the_papers_algorithm():
+    """Algorithm 2 of Lu et al. 2022 (DPM-Solver++) in its own letters, for a guess x̂₀ that depends on the time only."""
+    schedule, x = Cosine(), start(Cosine(), 5)
+    times = schedule.time_of(np.array([-6.0, -4.0, 1.0, 2.0, 6.0]))
+    guess = lambda t: np.sin(5 * t)  # noqa: E731
+    alpha, sigma, lam = schedule.alpha(times), schedule.sigma(times), 0.5 * schedule.log_snr(times)
+    h, by_hand = np.diff(lam), x
+    for i in range(1, 5):
+        d = guess(times[i - 1])
+        if i > 1:
+            r = h[i - 2] / h[i - 1]
+            d = (1 + 1 / (2 * r)) * guess(times[i - 1]) - 1 / (2 * r) * guess(times[i - 2])
+        by_hand = sigma[i] / sigma[i - 1] * by_hand - alpha[i] * (np.exp(-h[i - 1]) - 1) * d
+
+    def predict(x, t):
+        return (x - schedule.alpha(t)[:, None] * guess(t)[:, None]) / schedule.sigma(t)[:, None]
+
+    np.testing.assert_allclose(samplers.dpm_solver(predict, schedule, times, x), by_hand, rtol=1e-9)
+
+
 def test_on_karras_own_schedule_heun_is_his_algorithm():
     """Algorithm 2 of Karras et al. 2022, written out with D(x; σ)."""
     schedule, mixture = Growing(), NoisedMixture([[1.0, 0.0], [-1.0, 0.5]], 0.2)

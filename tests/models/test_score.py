@@ -71,7 +71,7 @@ def test_slices_average_to_the_whole():
     x = np.random.default_rng(0).normal(size=(6, 2))
     net = field()
     exact = sm.explicit(net, x).data
-    for settings in ({}, {"whole": False}, {"signs": False}, {"whole": False, "signs": False}):
+    for settings in ({}, {"whole": False}, {"signs": False}, {"whole": False, "signs": False, "slices": 3}):
         rng = np.random.default_rng(1)
         draws = np.stack([sm.sliced(net, np.tile(x, (500, 1)), rng=rng, **settings).data.reshape(500, 6)
                           for _ in range(4)]).reshape(2000, 6)  # fmt: skip
@@ -221,7 +221,8 @@ def test_levels_are_drawn_from_the_ladder_or_between():
 def test_a_conditional_networks_gradients_against_differences():
     rng = np.random.default_rng(15)
     net = PointNet(2, 2, width=6, blocks=1, rng=rng).to(np.float64)
-    net.last.weight.overwrite(rng.normal(size=net.last.weight.shape))
+    for tensor in net.parameters():
+        tensor.overwrite(tensor.data + 0.4 * rng.normal(size=tensor.shape))
     model, x, noise = sm.NoiseConditionalScore(net, [1.0, 0.1]), rng.normal(size=(4, 2)), rng.normal(size=(4, 2))
     gradcheck(lambda: model.loss(x, rng=rng, sigma=np.array([0.1, 1, 1, 0.1]), noise=noise), (),
               parameters=dict(net.named_parameters()))  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 
 from minigen.autograd.gradcheck import gradcheck
 from minigen.errors import ShapeError
-from minigen.nn.time import PointNet, TimeEmbedding, sinusoids
+from minigen.nn.time import PointNet, TimeEmbedding, per_example, sinusoids
 
 
 def test_a_shift_of_time_is_a_rotation_of_each_pair():
@@ -39,8 +39,17 @@ def test_a_network_for_points_begins_at_zero_and_its_gradients_are_right(classes
     gradcheck(lambda x: net(x, t, labels), rng.normal(size=(4, 2)), parameters=dict(net.named_parameters()))
 
 
+def test_numbers_per_example_take_the_type_and_the_axes_of_x():
+    x = np.zeros((4, 3, 2), np.float32)
+    column = per_example(np.arange(4.0), x)
+    assert column.shape == (4, 1, 1) and column.dtype == np.float32 and column[2, 0, 0] == 2
+    assert per_example(0.5, x).shape == () and per_example(0.5, x).dtype == np.float32
+
+
 def test_what_does_not_fit_is_refused():
     t = np.zeros(2, np.float32)
+    with pytest.raises(ShapeError, match=r"numbers \(3,\) for x \(4, 2\); expected one for each example"):
+        per_example(np.zeros(3), np.zeros((4, 2)))
     with pytest.raises(ShapeError, match="an even width"):
         sinusoids(t, 7)
     with pytest.raises(ShapeError, match="labels for a network without classes"):
