@@ -9,9 +9,18 @@ from minigen.autograd.gradcheck import gradgradcheck
 from minigen.data import toy2d
 from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.errors import ShapeError
-from minigen.models.schedules import Cosine
 
 MIXTURE = NoisedMixture([[0.0, 1.0], [2.0, -1.0], [-1.5, 0.2]], 0.3, [0.5, 0.3, 0.2])
+
+
+class Turning:
+    """A schedule of the simplest kind: α = cos t, σ = sin t."""
+
+    def alpha(self, t):
+        return np.cos(t)
+
+    def sigma(self, t):
+        return np.sin(t)
 
 
 def test_it_is_the_planes_mixture_clean_and_noised():
@@ -61,7 +70,7 @@ def test_without_signal_the_guess_is_the_mean():
 def test_it_differentiates_and_serves_samplers():
     y = np.random.default_rng(4).normal(size=(3, 2))
     gradgradcheck(lambda y: (MIXTURE.noise(y, 0.7, 0.5), MIXTURE.clean(y, 0.7, 0.5)), y)
-    schedule, t = Cosine(), np.array([0.2, 0.5, 0.9])
+    schedule, t = Turning(), np.array([0.2, 0.5, 0.9])
     found = MIXTURE.predictor(schedule)(y, t)
     np.testing.assert_allclose(found, MIXTURE.noise(y, schedule.alpha(t), schedule.sigma(t)))
     single = MIXTURE.noise(y.astype(np.float32), schedule.alpha(t), schedule.sigma(t))
