@@ -15,6 +15,9 @@ and an average of the weights. 8,000 steps; the error goes on falling with more.
 Protocol of the samples: annealed Langevin (10.14), 40 levels of 10 steps with η = σ²/5, then the last noise is taken
 away (10.8); 2,500 samples counted as in gan-grid. The predictor–corrector (10.15) down the same 40 levels asks the
 score 79 times in place of 441.
+
+Bands: the goal for the error is 0.1; seeds 0, 1 and 2 had 0.059, 0.060 and 0.066, the quick size 0.21 (0.02 and 0.08:
+less would be too good). High quality 99.1 to 99.2 %, reverse KL 0.006 to 0.009, where true points have about 0.005.
 """
 
 from pathlib import Path
