@@ -102,7 +102,12 @@ LESSONS = (
         modules=("models/stylegan.py", "models/style_critic.py", "models/style_editing.py"),
         recipes=("stylegan-glyphs",),
     ),  # fmt: skip
-    Lesson("10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it"),
+    Lesson(
+        "10", "Score matching and Langevin sampling", "the gradient of log p, and walking along it",
+        notebook="10_score_matching_and_langevin_sampling.ipynb",
+        modules=("models/score.py", "models/langevin.py", "distributions/noised_mixture.py"),
+        recipes=("score-grid",),
+    ),  # fmt: skip
     Lesson("11", "Diffusion models", "forward noise, reverse denoising, the noise-prediction loss"),
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
     Lesson("13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion"),

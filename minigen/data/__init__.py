@@ -6,6 +6,7 @@ In the package, no network needed:
   uses.
 - `toy2d`: points in the plane with an exact log density and entropy, so that a model's error can be measured.
 - `glyphs`: letters and figures drawn from matplotlib's fonts, 28×28 or 16×16, with attributes and captions.
+- `phantoms`: slices of heads drawn from ellipses, some with a lesion whose place is known.
 - `stories`: short stories from a grammar (`grammar`, `grammar_parts`) whose exact entropy is known.
 - `dialogues`: dialogues between a user and an assistant, by rules (`dialogue_rules`) that know all right answers.
 - `pytext`: prose and code from the standard library of the Python that runs this.

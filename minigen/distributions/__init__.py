@@ -1,7 +1,8 @@
 """Probability distributions: densities, samples, entropies, and the distances between them.
 
 Read in this order: base.py (what all share), continuous.py (Normal, Laplace, Uniform), discrete.py (Bernoulli,
-Categorical), mixture.py, discretized_logistic.py (pixels), kl.py (Kullback–Leibler divergences).
+Categorical), mixture.py, discretized_logistic.py (pixels), kl.py (Kullback–Leibler divergences), noised_mixture.py (a
+mixture under noise with all that is known about it: the oracle for scores and diffusions).
 """
 
 from minigen.distributions.base import Distribution
