@@ -167,7 +167,7 @@ CURL = Exercise(
     cases=lambda rng: [(slopes.whirl, rng.normal(size=(5, 2))), (slopes.hill, rng.normal(size=(4, 2))),
                        (slopes.both_ways, rng.normal(size=(6, 2)))],
     hints=(
-        "(10.10) says when a field is a slope: ∂s_i/∂x_j = ∂s_j/∂x_i. In the plane only one pair can differ.",
+        "A slope has ∂s_i/∂x_j = ∂s_j/∂x_i, (10.10). In the plane only one pair can differ: take its difference.",
         "leaf = mg.tensor(x, requires_grad=True); s = score(leaf); (row,) = mg.grad(s[:, 1].sum(), leaf, "
         "create_graph=True) is ∂s₂/∂x, (B, 2): its first column is ∂s₂/∂x₁.",
         "With the rows of s[:, 0] and s[:, 1]: return (second[:, 0] - first[:, 1]).data.",
