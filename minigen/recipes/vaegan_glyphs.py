@@ -107,8 +107,7 @@ def measured(experiment, reconstruct):
     network, unit = features.load("glyphs"), inked(drawn)
     real = network(inked(experiment.real().train.reshape(-1, SIZE, SIZE)))
     samples = experiment.sample(len(images), np.random.default_rng(0))
-    figures = {f"{name}{ending}": float(value) for name in (*gan_digits.WITH_FLOOR, "legible")
-               for ending, value in (("", found[name].samples), ("_real", found[name].floor))}  # fmt: skip
+    figures = gan_digits.with_floors(found, (*gan_digits.WITH_FLOOR, "legible"))
     return figures | {"grey": grey(samples), "grey_real": grey(images),
                       "reconstruction_mse": float(np.mean((drawn - images) ** 2)) / (LEVELS - 1) ** 2,
                       "reconstruction_read": accuracy(labels, network.answers(unit, among=CAPITALS)),
