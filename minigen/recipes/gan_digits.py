@@ -123,9 +123,7 @@ class Experiment(base.Experiment):
 
     def judged(self):
         """The judge's figures of as many samples as there are pictures held out, each with its floor `…_real`."""
-        found = judging.judge(self, seed=self.seed).figures
-        return {f"{name}{ending}": float(value) for name in WITH_FLOOR
-                for ending, value in (("", found[name].samples), ("_real", found[name].floor))}  # fmt: skip
+        return with_floors(judging.judge(self, seed=self.seed).figures)
 
     def read(self, images):
         """What the frozen network takes pictures for, (B, …) → (B,)."""
@@ -152,6 +150,12 @@ class Experiment(base.Experiment):
         viz.image_grid(self.sample(100, np.random.default_rng(0)), 10, "The first 100 samples, not picked", path,
                        scale=(0, self.high))
         return [path, base.loss_picture(folder)]
+
+
+def with_floors(figures, names=WITH_FLOOR):
+    """Some of the judge's figures as plain numbers: a dict with `name`, of the samples, and `name_real`, the floor."""
+    return {f"{name}{ending}": float(value) for name in names
+            for ending, value in (("", figures[name].samples), ("_real", figures[name].floor))}  # fmt: skip
 
 
 def put_gradient(loss, network):

@@ -20,22 +20,17 @@ Protocol (VEEGAN): 2,500 samples; high quality is within 3σ of the nearest mode
 reverse KL over modes beside it. Training points are drawn afresh from the true density for every step.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from minigen.data import toy2d
-from minigen.metrics.modes import count_modes
 from minigen.models.gan import GAN
 from minigen.models.gan_networks import mlp
 from minigen.optim import EMA, Adam
-from minigen.recipes import base, judging
+from minigen.recipes import base, planar
 from minigen.train import Counter
 
-SAMPLES = 2_500
 
-
-class Experiment(base.Experiment):
+class Experiment(planar.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
     truth, scale = toy2d.ring(), 1.0  # scale: what points are multiplied with for the networks
@@ -84,37 +79,12 @@ class Experiment(base.Experiment):
 
     def evaluate(self):
         """Modes captured, share of high quality, reverse KL over the modes in nats: of 2,500 samples."""
-        found = count_modes(self.sample(SAMPLES, np.random.default_rng([self.seed, 1])), self.truth.means,
-                            self.truth.sigma)
-        return {"modes": float(found.captured), "high_quality": found.high_quality, "reverse_kl": found.reverse_kl}
+        return self.counted(self.sample)
 
     def sample(self, n, rng):
         """n points, (n, 2), of the averaged generator."""
         with self.ema.averaged():
             return self.model.sample(n, rng=rng) / self.scale
-
-    def real(self):
-        """The true mixture, for `minigen evaluate`."""
-        return judging.Points(self.truth)
-
-    def draw(self, axes, n, rng, title=None):
-        """n samples of the model, and a circle about each mode of the data, wider than 3σ so that it is seen."""
-        from minigen import viz
-
-        axes.plot(*self.sample(max(n, 500), rng).T, ".", color=viz.colour("model"), markersize=2, alpha=0.5)
-        axes.plot(*self.truth.means.T, "o", markersize=11, fillstyle="none", color=viz.colour("data"), linewidth=0.8)
-        axes.set_aspect("equal")
-        if title:
-            axes.set_title(title, loc="left")
-
-    def pictures(self, folder):
-        """samples.png, 2,500 points and where the modes are; loss.png, which says little (lesson 08)."""
-        from minigen import viz
-
-        picture, axes = viz.figure(f"{SAMPLES:,} samples; circles: the modes of the data", height=6.4)
-        self.draw(axes, SAMPLES, np.random.default_rng(0))
-        viz.save(picture, Path(folder) / "samples.png")
-        return [Path(folder) / "samples.png", base.loss_picture(folder)]
 
 
 def descend(optimizer, losses):

@@ -20,24 +20,19 @@ Bands: the goal for the error is 0.1; seeds 0, 1 and 2 had 0.059, 0.060 and 0.06
 less would be too good). High quality 99.1 to 99.2 %, reverse KL 0.006 to 0.009, where true points have about 0.005.
 """
 
-from pathlib import Path
-
 import numpy as np
 
 from minigen.data import toy2d
 from minigen.distributions.noised_mixture import NoisedMixture
-from minigen.metrics.modes import count_modes
 from minigen.models import langevin
 from minigen.models.score import NoiseConditionalScore, geometric
 from minigen.nn.time import PointNet
 from minigen.optim import EMA, Adam
-from minigen.recipes import base, judging
+from minigen.recipes import base, planar
 from minigen.train import Counter
 
-SAMPLES = 2_500
 
-
-class Experiment(base.Experiment):
+class Experiment(planar.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
     truth, scale = toy2d.grid(), 1 / 3  # scale: what points and σ are multiplied with for the network
@@ -99,12 +94,7 @@ class Experiment(base.Experiment):
         """Relative errors of the score, and what 2,500 samples of both samplers are worth."""
         errors = {f"error_{sigma:g}": self.relative_error(sigma) for sigma in self.below + self.judged_at}
         found = {"score_error": max(errors[f"error_{sigma:g}"] for sigma in self.judged_at), **errors}
-        for prefix, sampler in {"": self.sample, "corrector_": self.corrected}.items():
-            modes = count_modes(sampler(SAMPLES, np.random.default_rng([self.seed, 1])), self.truth.means,
-                                self.truth.sigma)
-            found |= {f"{prefix}modes": float(modes.captured), f"{prefix}high_quality": modes.high_quality,
-                      f"{prefix}reverse_kl": modes.reverse_kl}
-        return found
+        return found | self.counted(self.sample) | self.counted(self.corrected, "corrector_")
 
     def noise(self, n, rng):
         """n points to begin with, as wide as the first level: (n, 2)."""
@@ -120,29 +110,6 @@ class Experiment(base.Experiment):
         """n points of the predictor–corrector, (10.15) and (10.16)."""
         with self.ema.averaged():
             return langevin.predictor_corrector(self.score, self.sigmas, self.noise(n, rng), rng=rng)
-
-    def real(self):
-        """The true mixture, for `minigen evaluate`."""
-        return judging.Points(self.truth)
-
-    def draw(self, axes, n, rng, title=None):
-        """n samples of the model, and a circle about each mode of the data, wider than 3σ so that it is seen."""
-        from minigen import viz
-
-        axes.plot(*self.sample(max(n, 500), rng).T, ".", color=viz.colour("model"), markersize=2, alpha=0.5)
-        axes.plot(*self.truth.means.T, "o", markersize=11, fillstyle="none", color=viz.colour("data"), linewidth=0.8)
-        axes.set_aspect("equal")
-        if title:
-            axes.set_title(title, loc="left")
-
-    def pictures(self, folder):
-        """samples.png, 2,500 points and where the modes are; loss.png, which is noise for the most part."""
-        from minigen import viz
-
-        picture, axes = viz.figure(f"{SAMPLES:,} samples; circles: the modes of the data", height=6.4)
-        self.draw(axes, SAMPLES, np.random.default_rng(0))
-        viz.save(picture, Path(folder) / "samples.png")
-        return [Path(folder) / "samples.png", base.loss_picture(folder)]
 
 
 RECIPE = base.Recipe(
