@@ -90,9 +90,13 @@ class Experiment(asked.Experiment):
         """One step on the loss (11.17), written for v."""
         self.rates(self.taken.advance())
         images, labels = next(self.batches)
-        loss = base.descend(self.model.loss(self.seen(images), labels, rng=self.rng).mean(), self.optimizer)
+        loss = base.descend(self.losses(images, labels).mean(), self.optimizer)
         self.ema.update()
         return {"loss": loss}
+
+    def losses(self, images, labels):
+        """The loss of each picture of a batch, (B,)."""
+        return self.model.loss(self.seen(images), labels, rng=self.rng)
 
     def evaluate(self):
         """The figures that `asked.py` explains; the pictures that are judged are read as well, for they take time."""
@@ -108,13 +112,16 @@ class Experiment(asked.Experiment):
 
     def drawn_by(self, sampler, steps, labels, rng, *, guidance=1.0):
         """The same with a sampler of SAMPLERS and its number of steps; the same rng means the same noise to begin."""
-        labels, pictures = np.asarray(labels), []
-        noise = samplers.starting_noise(self.schedule, (len(labels), 1, self.side, self.side), rng=rng)
+        labels = np.asarray(labels)
+        return self.walked(sampler, steps, len(labels), rng,
+                           lambda part: self.model.predictor(labels[part], guidance=guidance))
+
+    def walked(self, sampler, steps, n, rng, predictor):
+        """n pictures from noise, (n, H, W) of 0 … high; `predictor` makes ε̂ for a slice of them."""
+        noise = samplers.starting_noise(self.schedule, (n, 1, self.side, self.side), rng=rng)
+        parts = [slice(i, i + self.at_once) for i in range(0, n, self.at_once)]
         with self.ema.averaged():
-            for i in range(0, len(labels), self.at_once):
-                part = slice(i, i + self.at_once)
-                predict = self.model.predictor(labels[part], guidance=guidance)
-                pictures.append(SAMPLERS[sampler](predict, self.schedule, steps, noise[part], rng))
+            pictures = [SAMPLERS[sampler](predictor(part), self.schedule, steps, noise[part], rng) for part in parts]
         return self.ink(np.concatenate(pictures))
 
 
