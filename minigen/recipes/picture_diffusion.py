@@ -8,7 +8,8 @@ example in ten, so that the same network also knows pictures of any class (guida
 
     python -m minigen.recipes.picture_diffusion RUN [--pictures 260] [--out FOLDER]
 
-reads a finished run, prints the table, and writes it to steps.json, and to steps.png the first picture of some classes.
+reads a finished run, prints the table and writes it to steps.json; steps.png shows the first picture of some classes,
+steps_curves.png the figures.
 """
 
 import argparse
@@ -31,7 +32,7 @@ from minigen.optim import EMA, Adam, Schedule, cosine
 from minigen.recipes import asked, base, judging
 from minigen.train import Counter
 
-STEPS = (10, 20, 50, 100, 1000)
+STEPS = (5, 10, 20, 50, 100, 1000)
 
 
 def _karras(predict, schedule, steps, x, rng):
@@ -176,6 +177,24 @@ def steps_picture(shown, chosen, high, path, title):
     return path
 
 
+def steps_curves(table, path, title):
+    """Fréchet distance and the share read as asked, over the number of steps, and their floors, into a PNG file."""
+    from minigen import viz
+
+    figure, axes = viz.figure(title, 1, 2, height=3.6)
+    names = {"frechet": "Fréchet distance", "read": "share read as asked"}
+    for axis, (key, name) in zip(axes, names.items(), strict=True):
+        for (sampler, found), marker in zip(list(table.items())[1:], "osD^v", strict=False):
+            values = [row[key] for row in found.values()]
+            axis.plot([int(count) for count in found], values, marker=marker, markersize=5, label=sampler)
+        axis.axhline(table["floor"][key], color=viz.colour("data"), linestyle="--", label="held-out pictures")
+        axis.set(xscale="log", xlabel="steps", ylabel=name)
+    axes[0].set_yscale("log")
+    axes[1].legend(fontsize=8)
+    viz.save(figure, path)
+    return path
+
+
 def main(arguments=None):
     """Measure a run's samplers."""
     from minigen.recipes import load
@@ -193,7 +212,8 @@ def main(arguments=None):
     with atomic_write(out / "steps.json") as stream:
         stream.write((json.dumps(table, indent=1) + "\n").encode())
     steps_picture(shown, range(min(8, experiment.classes)), experiment.high, out / "steps.png",
-                  "The same noise, fewer and fewer steps")
+                  "The same noise, more and more steps")
+    steps_curves(table, out / "steps_curves.png", f"What so many steps are worth: {options.pictures} pictures each")
 
 
 if __name__ == "__main__":
