@@ -58,9 +58,9 @@ class Experiment(asked.Experiment):
 
     schedule = Cosine(lowest=-10)
     prediction, weighting, withheld = "v", "simple", 0.1
-    width, multiples, attention = 24, (1, 2, 2), (2,)
+    width, multiples, attention, patch = 32, (1, 2), (1,), 2  # of the U-Net
     batch_size, rate, averaging, quick_averaging = 32, 1e-3, 0.998, 0.96
-    full_steps, quick_steps = 2_400, 100
+    full_steps, quick_steps = 7_000, 300
     sampler, calls = "DPM-Solver++", 20
     at_once = 65  # pictures that are drawn together
     checkpoint_every = 400
@@ -82,7 +82,7 @@ class Experiment(asked.Experiment):
     def make_model(self, rng):
         """The process with a U-Net that is told the class."""
         network = UNet(1, 1, width=self.width, multiples=self.multiples, attention=self.attention,
-                       classes=self.classes, rng=rng)  # fmt: skip
+                       patch=self.patch, classes=self.classes, rng=rng)  # fmt: skip
         return Diffusion(network, self.schedule, prediction=self.prediction, weighting=self.weighting,
                          drop_labels=self.withheld)
 
