@@ -38,8 +38,7 @@ class Experiment(picture_diffusion.Experiment):
 
     high, side, classes = 255, SIDE, None
     reader, among = "glyphs", CAPITALS
-    width, multiples, attention = 16, (1, 2), (1,)
-    full_steps = 1_500
+    full_steps, quick_steps = 3_000, 100
     at_once = 100
 
     def load(self, quick):
@@ -48,7 +47,8 @@ class Experiment(picture_diffusion.Experiment):
 
     def make_model(self, rng):
         """A U-Net that sees two pictures."""
-        network = UNet(2, 1, width=self.width, multiples=self.multiples, attention=self.attention, rng=rng)
+        network = UNet(2, 1, width=self.width, multiples=self.multiples, attention=self.attention,
+                       patch=self.patch, rng=rng)  # fmt: skip
         return Diffusion(network, self.schedule, prediction=self.prediction, weighting=self.weighting)
 
     def losses(self, images, labels):

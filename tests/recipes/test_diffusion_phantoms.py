@@ -61,7 +61,7 @@ def test_a_perfect_healer_has_the_noise_as_its_error(experiment, monkeypatch):
     def perfect(images, masks, rng):
         which = np.flatnonzero(truth.lesion)[: len(images)]
         shake = phantoms.NOISE * rng.standard_normal((2, len(images), 32, 32))
-        return 255 * np.hypot(truth.healthy[which, 0] + shake[0], shake[1])
+        return 255 * np.minimum(np.hypot(truth.healthy[which, 0] + shake[0], shake[1]), 1)
 
     monkeypatch.setattr(experiment, "healed", perfect)
     found = experiment.healing(60)
