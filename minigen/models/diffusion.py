@@ -48,8 +48,8 @@ least mean square is E[ε | x_t, given].
 
 Sources: Sohl-Dickstein et al. 2015, arXiv:1503.03585; Ho, Jain & Abbeel 2020, arXiv:2006.11239; (11.14), (11.16):
 Kingma et al. 2021, arXiv:2107.00630; (11.18): Hang et al. 2023, arXiv:2303.09556; (11.19): Nichol & Dhariwal 2021,
-arXiv:2102.09672; (11.20): Ho & Salimans 2022, arXiv:2207.12598; a given picture: Saharia et al. 2021, arXiv:2104.07636. Differs: losses are per example; at s = 0 the variance
-is σ_t², learned or not.
+arXiv:2102.09672; (11.20): Ho & Salimans 2022, arXiv:2207.12598; a given picture: Saharia et al. 2021, arXiv:2104.07636.
+Differs: losses are per example; at s = 0 the variance is σ_t², learned or not.
 """
 
 import math

@@ -51,6 +51,10 @@ class Experiment(base.Experiment):
         """The way back, (B, 1, H, W) → (B, H, W); in between the whole levels, too."""
         return np.clip((pictures[:, 0] + 1) * (self.high / 2), 0, self.high)
 
+    def shown(self, images):
+        """Pictures as they are to be drawn, 0 white … high black."""
+        return images
+
     def evaluate(self):
         """The figures of the module's docstring."""
         asked = np.repeat(np.arange(self.classes), self.drawn)
@@ -79,8 +83,8 @@ class Experiment(base.Experiment):
         from minigen import viz
 
         path = Path(folder) / "samples.png"
-        viz.image_grid(self.sample(100, np.random.default_rng(0)), 10, "The first 100 samples, not picked", path,
-                       scale=(0, self.high))
+        drawn = self.shown(self.sample(100, np.random.default_rng(0)))
+        viz.image_grid(drawn, 10, "The first 100 samples, not picked", path, scale=(0, self.high))
         return [path, base.loss_picture(folder)]
 
 

@@ -9,9 +9,9 @@ the 1,000, beside bilinear interpolation of the same small pictures:
 
     read, read_bilinear, read_real    the frozen network's share of right letters (all enlarged to its 28×28)
     mean_error                        root mean square of what is wrong in the means of 2×2, ink being 1
-    psnr, psnr_bilinear, psnr_mean    −10 log₁₀ of the mean squared error to the true letter, in decibels; psnr_mean is
-                                      that of the mean of 8 drawings (of the first 200 letters)
-    sharpness, sharpness_bilinear     mean size of the difference between neighbours, divided by that of the true letters
+    psnr, psnr_bilinear               −10 log₁₀ of the mean squared error to the true letter, in decibels
+    psnr_gain                         how much better the mean of 8 drawings is (of the first 200 letters)
+    sharpness, sharpness_bilinear     mean difference between neighbours, divided by that of the true letters
 
 A drawing from the right law has twice the squared error of the law's mean, so a lower PSNR than a blurred mean; see
 `expected_gain`.
@@ -38,8 +38,7 @@ class Experiment(picture_diffusion.Experiment):
 
     high, side, classes = 255, SIDE, None
     reader, among = "glyphs", CAPITALS
-    width, multiples, attention = 24, (1, 2), (1,)
-    full_steps = 2_400
+    full_steps, quick_steps = 3_000, 100
     at_once = 100
 
     def load(self, quick):
@@ -48,7 +47,8 @@ class Experiment(picture_diffusion.Experiment):
 
     def make_model(self, rng):
         """A U-Net that sees two pictures."""
-        network = UNet(2, 1, width=self.width, multiples=self.multiples, attention=self.attention, rng=rng)
+        network = UNet(2, 1, width=self.width, multiples=self.multiples, attention=self.attention,
+                       patch=self.patch, rng=rng)  # fmt: skip
         return Diffusion(network, self.schedule, prediction=self.prediction, weighting=self.weighting)
 
     def losses(self, images, labels):
@@ -134,7 +134,7 @@ def expected_gain(drawings):
     """By how many decibels the mean of some drawings is better than one, if they come from the true law.
 
     Given the small picture, let the true x and the drawings be independent, all of mean m and total variance V. Then
-    E|x̂ − x|² = V + V for one drawing, and V + V/n for the mean of n: a gain of 10 log₁₀ (2n/(n + 1)).   (11.49)
+    E|x̂ − x|² = V + V for one drawing, and V + V/n for the mean of n: a gain of 10 log₁₀ (2n/(n + 1)).   (11.50)
     """
     return float(10 * np.log10(2 * drawings / (drawings + 1)))
 

@@ -130,12 +130,12 @@ class Experiment(asked.Experiment):
 
 
 def few_steps(experiment, pictures, *, steps=STEPS, chosen=tuple(SAMPLERS), say=print):
-    """What each sampler makes of the same noise in so many steps: figures, and the first picture of each class.
+    """What each sampler makes of the same noise in so many steps: figures, and the first pictures.
 
     The distances are those of `pictures` samples, evenly from all classes, from the training pictures; with so few
     they are larger than those of `evaluate`, in which there are more. The floor is that of as many held-out pictures.
 
-    Returns:  {"floor": figures, sampler: {steps: figures}}, {sampler: {steps: (classes, H, W)}}
+    Returns:  {"floor": figures, sampler: {steps: figures}}, {sampler: {steps: (K, H, W)}} with at least eight pictures
     """
     asked_for = np.arange(pictures) % experiment.classes
     read = features.load(experiment.reader)
@@ -157,7 +157,7 @@ def few_steps(experiment, pictures, *, steps=STEPS, chosen=tuple(SAMPLERS), say=
             began = time.process_time()
             drawn = experiment.drawn_by(sampler, count, asked_for, np.random.default_rng([experiment.seed, 4]))
             found = {"milliseconds": 1000 * (time.process_time() - began) / pictures} | figures(drawn, asked_for)
-            table[sampler][count], shown[sampler][count] = found, drawn[: experiment.classes]
+            table[sampler][count], shown[sampler][count] = found, experiment.shown(drawn[: max(8, experiment.classes)])
             say(f"{sampler:<20} {count:>5} steps   " + "   ".join(f"{key} {x:.3f}" for key, x in found.items()))
     return table, shown
 
@@ -211,8 +211,7 @@ def main(arguments=None):
     table, shown = few_steps(experiment, options.pictures, steps=options.steps, chosen=options.samplers)
     with atomic_write(out / "steps.json") as stream:
         stream.write((json.dumps(table, indent=1) + "\n").encode())
-    steps_picture(shown, range(min(8, experiment.classes)), experiment.high, out / "steps.png",
-                  "The same noise, more and more steps")
+    steps_picture(shown, range(8), experiment.high, out / "steps.png", "The same noise, more and more steps")
     steps_curves(table, out / "steps_curves.png", f"What so many steps are worth: {options.pictures} pictures each")
 
 
