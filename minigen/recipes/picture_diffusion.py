@@ -167,12 +167,13 @@ def steps_picture(shown, chosen, high, path, title):
     from minigen import viz
 
     counts = list(next(iter(shown.values())))
-    figure, axes = viz.figure(title, len(shown), len(counts), height=viz.WIDTH * 0.27 * len(shown) / 2 + 0.6)
-    for row, (sampler, drawn) in zip(np.atleast_2d(axes), shown.items(), strict=True):
+    figure, axes = viz.figure(title, len(shown), len(counts), height=viz.WIDTH * 0.47 * len(shown) / len(counts) + 0.8)
+    for row, (sampler, drawn) in zip(np.reshape(axes, (len(shown), -1)), shown.items(), strict=True):
         for axis, count in zip(row, counts, strict=True):
             viz.draw_images(axis, drawn[count][list(chosen)], 4, scale=(0, high),
                             title=f"{count:,} steps" if axis.get_subplotspec().is_first_row() else None)
-        row[0].set_ylabel(sampler)
+        name = sampler.replace(", ", ",\n").replace("-S", "-\nS")
+        row[0].set_ylabel(name, rotation=0, horizontalalignment="right", verticalalignment="center", fontsize=9)
     viz.save(figure, path)
     return path
 
@@ -189,7 +190,9 @@ def steps_curves(table, path, title):
             axis.plot([int(count) for count in found], values, marker=marker, markersize=5, label=sampler)
         axis.axhline(table["floor"][key], color=viz.colour("data"), linestyle="--", label="held-out pictures")
         axis.set(xscale="log", xlabel="steps", ylabel=name)
-    axes[0].set_yscale("log")
+        axis.set_xticks(counts := [int(count) for count in found], [f"{count:,}" for count in counts], minor=False)
+        axis.minorticks_off()
+    axes[0].set_ylim(0, None)
     axes[1].legend(fontsize=8)
     viz.save(figure, path)
     return path
