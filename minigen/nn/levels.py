@@ -1,6 +1,6 @@
 """A denoiser that knows what a pixel can be: one of a few whole levels.
 
-Let a pixel's value be x_k, k = 0 … L − 1, and let it be seen through noise, x_t = α x_k + σ ε. If we knew nothing but how
+Let a pixel's value be x_k, k = 0 … L − 1, seen through noise, x_t = α x_k + σ ε. If we knew nothing but how
 likely each level is beforehand, π_k, Bayes' rule would give the best guess,
 
     w_k ∝ π_k exp(−(x_t − α x_k)² / 2σ²),      x̂₀ = Σ_k w_k x_k.                                       (N.5)
