@@ -12,7 +12,7 @@ from minigen.recipes.diffusion_digits import WIDTH, Experiment
 
 @pytest.fixture(scope="module")
 def trained():
-    experiment = Experiment(0, True, steps=30)
+    experiment = Experiment(0, True, steps=40)
     for _ in experiment.fit(progress=False):
         pass
     return experiment
@@ -31,7 +31,7 @@ def test_before_training_every_picture_costs_64_log_17():
     experiment = Experiment(1, True)
     images = experiment.held_out[0]
     even = 64 * math.log(17)
-    found = experiment.bound(images, np.random.default_rng(1), draws=20)
+    found = experiment.bound(images, np.random.default_rng(1), draws=10)
     assert found.mean() == pytest.approx(even, abs=4 * found.std() / len(found) ** 0.5)
     assert -experiment.log_prob(images[:20], np.random.default_rng(2)).mean() == pytest.approx(even, abs=0.5)
 
@@ -60,7 +60,7 @@ def test_the_flows_likelihood_depends_neither_on_the_tolerance_nor_on_where_it_b
     assert abs(whole - guess).mean() < 8
 
 
-def test_the_class_makes_another_likelihood_and_the_whole_is_no_less_than_a_tenth_of_a_part(trained):
+def test_the_class_makes_another_likelihood_and_the_wrong_one_a_worse(trained):
     images, labels = (part[:200] for part in trained.held_out)
     untold, told, wrong = (trained.bound(images, np.random.default_rng(5), draws=16, labels=which).mean()
                            for which in (None, labels, (labels + 1) % 10))  # fmt: skip
