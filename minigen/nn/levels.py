@@ -34,7 +34,7 @@ from minigen import ops
 from minigen.nn.module import Module
 from minigen.nn.time import per_example
 
-TINY = 1e-30  # instead of a probability that is too small for float32
+TINY = 1e-15  # beside a probability, which may be too small for float32; its square is not
 
 
 class LevelNet(Module):
@@ -75,6 +75,10 @@ class LevelNet(Module):
         return ops.softmax(log_evidence, dim=1), finish
 
     def _seen_in_bins(self, y, ratio):
+        # Further out than 4ς there is (almost) no noised pixel, and float32 has no Φ: a solver that looks there is told
+        # what holds at 4ς.
+        y = ops.minimum(ops.maximum(y, per_example(self.edges[0] - 4 * ratio, y)),
+                        per_example(self.edges[-1] + 4 * ratio, y))  # fmt: skip
         away = (self.edges.astype(y.dtype).reshape(1, -1, 1, 1) - y) * per_example(1 / ratio, y)  # (B, L + 1, H, W)
         below = ops.erf(away * math.sqrt(0.5)) * 0.5
         mass = below[:, 1:] - below[:, :-1]

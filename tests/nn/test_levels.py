@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from minigen import Tensor, nn
+from minigen import Tensor, autograd, nn
 from minigen.autograd.gradcheck import gradcheck
 from minigen.models import probability_flow, samplers
 from minigen.models.diffusion import Diffusion
@@ -79,3 +79,15 @@ def test_a_network_that_says_nothing_costs_the_logarithm_of_the_levels_by_bound_
     low = probability_flow.first_time(SCHEDULE, 1e-4)
     density = probability_flow.log_prob(filled.predictor(), SCHEDULE, x, low=low, rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(-(density + 4 * math.log(0.5)), even, atol=0.02)
+
+
+def test_what_lies_far_beyond_the_levels_is_guessed_at_their_edge_and_stays_finite_in_single_precision():
+    net = LevelNet(Says(np.linspace(-9, 9, LEVELS)).to(np.float32), SCHEDULE, LEVELS, bins=True)
+    t = SCHEDULE.time_of(-2 * np.log(np.array([1e-3, 0.05, 3.0])))
+    for far in (-40.0, 40.0):
+        x = Tensor(np.full((3, 1, 1, 1), far, np.float32), requires_grad=True)
+        guess = net(x, t * SCHEDULE.time_scale)
+        (slope,) = autograd.grad(guess.sum(), x)
+        assert np.isfinite(slope.data).all() and np.isfinite(guess.data).all()
+        near = guess.data.ravel()[:2]
+        np.testing.assert_allclose(near, EDGES[0] if far < 0 else EDGES[-1], atol=0.05)
