@@ -157,9 +157,11 @@ RECIPE = base.Recipe(
     summary="a diffusion model of 8×8 digits: draws the one asked for, and bounds the likelihood",
     lesson="11",
     build=Experiment,
+    # Goals: between PixelCNN's likelihood and the VAE's; to be drawn closer once three seeds have been measured. Quick,
+    # seed 0: 91.8 and 94.8, of 40 digits.
     band={"test_bound": (77.0, 86.0), "test_ode": (77.0, 88.0), "read_as_asked": (0.95, 1.0), "frechet": (0.02, 0.6),
           "precision": (0.7, 1.0), "recall": (0.6, 1.0), "nearest_ratio": (0.6, 1.1)},
-    quick_band={"test_bound": (70.0, 150.0), "test_ode": (70.0, 150.0)},
+    quick_band={"test_bound": (80.0, 105.0), "test_ode": (80.0, 108.0)},
     anchor="the same split: PixelCNN 76.3, MADE 84.3, VAE ≤ 84.8; real test digits: read 0.993, Fréchet 0.42",
     source="Kingma et al. 2021, arXiv:2107.00630; Song et al. 2021, arXiv:2011.13456 (ODE)",
     budget_seconds=600,
