@@ -185,18 +185,19 @@ class Diffusion(nn.Module):
         """The bound (11.13) on −log p(x₀), in nats: the price of the prior, of each step, and of the last; a dict.
 
         times:    from the end down to 0, (T + 1,): `range(T, −1, −1)`, or any others (fewer steps, a looser bound)
-        draws:    only so many of the steps, spread evenly and weighted accordingly; the last step always counts. The
-                  steps near the data are by far the largest, so this is unbiased but noisy
+        draws:    only so many of the steps, spread evenly and weighted accordingly, for each example its own, so that
+                  their errors cancel in a mean; the last step always counts. Steps differ in size: unbiased but noisy
         Shapes:   x (B, C, …) → {"total", "prior", "steps", "decoder"}, each (B,)
         """
         x, times = _array(x), np.asarray(times)
         count = len(times) - 2  # steps before the last
-        which = np.arange(count)
+        which = np.repeat(np.arange(count)[:, None], len(x), axis=1)  # (draws, B)
         if draws is not None and draws < count:
-            which = np.floor((np.arange(draws) + rng.random(draws)) * count / draws).astype(int)
+            which = np.arange(draws)[:, None] + rng.random((draws, len(x)))
+            which = np.floor(which * count / draws).astype(int)
         steps = np.zeros(len(x))
         for i in which:
-            pair = (np.full(len(x), times[i]), np.full(len(x), times[i + 1]))
+            pair = times[i], times[i + 1]
             steps += self.bound_term(x, *pair, labels, rng=rng, given=given).data * (count / len(which))
         pair = (np.full(len(x), times[-2]), np.full(len(x), times[-1]))
         decoder = self.bound_term(x, *pair, labels, rng=rng, given=given, levels=levels).data
