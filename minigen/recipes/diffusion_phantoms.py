@@ -35,18 +35,17 @@ class Experiment(picture_diffusion.Experiment):
 
     high, side, classes = 255, phantoms.SIZE, 2
     reader, among = "phantoms", None
-    full_steps = 4_000
+    full_steps, quick_steps = 4_000, 150
 
     def load(self, quick):
         """Heads to train on, and those that are held out, of which the truth is kept."""
         train, self.truth = phantoms.load(1500 if quick else 8000, seed=1), phantoms.load(1000, seed=3)
         return tuple((found.images[:, 0], found.lesion.astype(np.int64)) for found in (train, self.truth))
 
-    def evaluate(self):
-        """The figures of `asked.py` and of the module's docstring."""
-        found = super().evaluate()
-        drawn = np.rint(self.sample(self.judged_on or 1000, np.random.default_rng([self.seed, 5])))
-        for name, images in (("", drawn), ("_real", self.held_out[0])):
+    def measured(self, drawn):
+        """The figures of the module's docstring."""
+        found = {}
+        for name, images in (("", np.rint(drawn)), ("_real", self.held_out[0])):
             found[f"air_sigma{name}"], found[f"air_gap{name}"] = air(images)
             found[f"brightness{name}"] = quantile_distance(images, self.train[0])
         return found | self.healing(25 if self.judged_on else 100)

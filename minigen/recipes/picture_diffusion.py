@@ -104,7 +104,11 @@ class Experiment(asked.Experiment):
         drawn = judgement.drawn[0] * self.high
         return {"read_as_asked": accuracy(np.arange(len(drawn)) % self.classes, self.read(drawn)),
                 "real_as_asked": accuracy(self.held_out[1], self.read(self.held_out[0]))
-                } | asked.with_floors(judgement.figures)  # fmt: skip
+                } | asked.with_floors(judgement.figures) | self.measured(drawn)  # fmt: skip
+
+    def measured(self, drawn):
+        """What else a recipe measures of the drawn pictures, (n, H, W) of 0 … high: a dict of figures."""
+        return {}
 
     def draw_asked(self, labels, rng):
         """One picture for each label, (B,) → (B, H, W) of 0 … high."""
