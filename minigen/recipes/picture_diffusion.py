@@ -61,7 +61,7 @@ class Experiment(asked.Experiment):
     width, multiples, attention, patch = 32, (1, 2), (1,), 2  # of the U-Net
     batch_size, rate, averaging, quick_averaging = 32, 1e-3, 0.998, 0.96
     full_steps, quick_steps = 7_000, 300
-    sampler, calls = "DPM-Solver++", 20
+    sampler, calls, guidance = "DPM-Solver++", 20, 1.0  # guidance: w of (11.20)
     at_once = 65  # pictures that are drawn together
     checkpoint_every = 400
 
@@ -114,9 +114,9 @@ class Experiment(asked.Experiment):
         """One picture for each label, (B,) → (B, H, W) of 0 … high."""
         return self.drawn_by(self.sampler, self.calls, labels, rng)
 
-    def drawn_by(self, sampler, steps, labels, rng, *, guidance=1.0):
+    def drawn_by(self, sampler, steps, labels, rng, *, guidance=None):
         """The same with a sampler of SAMPLERS and its number of steps; the same rng means the same noise to begin."""
-        labels = np.asarray(labels)
+        labels, guidance = np.asarray(labels), self.guidance if guidance is None else guidance
         return self.walked(sampler, steps, len(labels), rng,
                            lambda part: self.model.predictor(labels[part], guidance=guidance))
 
