@@ -15,6 +15,13 @@ and of *healing*: in 100 held-out heads with a lesion, the lesion and two pixels
     healed_as_healthy              how many of them the network reads as healthy (of the same before: lesion_as_healthy)
     healed_error, lesion_error     root mean square of the difference from the true healthy head within the lesion, 0
                                    black and 1 white, after and before; that of a healthy head's noise is 0.03
+
+What was found (seed 0): heads without a lesion are always drawn as asked, but one in five lesions that are asked for is
+missing, as if one number beside a thousand pixels were easily overheard. Guidance, (11.20), mends most of it: of 100
+lesions 81 are seen for w = 1, 89 for w = 1.5, 95 for w = 2, but with w = 2 the heads are farther from the data (Fréchet
+distance 1.36, 1.36, 1.60, of 200 heads; real ones 0.63). So w is 1.5. The air is not quite Rayleigh's, σ comes out as
+0.031. Every healed head is read as healthy, and the tissue that was filled in differs from the true one by 0.054, of
+which 0.03 is noise. For holes this small the resampling hardly matters: 0.057 with one walk, 0.055 with two.
 """
 
 from pathlib import Path
@@ -35,18 +42,18 @@ class Experiment(picture_diffusion.Experiment):
 
     high, side, classes = 255, phantoms.SIZE, 2
     reader, among = "phantoms", None
-    full_steps = 4_000
+    full_steps, quick_steps = 4_000, 150
+    guidance = 1.5
 
     def load(self, quick):
         """Heads to train on, and those that are held out, of which the truth is kept."""
         train, self.truth = phantoms.load(1500 if quick else 8000, seed=1), phantoms.load(1000, seed=3)
         return tuple((found.images[:, 0], found.lesion.astype(np.int64)) for found in (train, self.truth))
 
-    def evaluate(self):
-        """The figures of `asked.py` and of the module's docstring."""
-        found = super().evaluate()
-        drawn = np.rint(self.sample(self.judged_on or 1000, np.random.default_rng([self.seed, 5])))
-        for name, images in (("", drawn), ("_real", self.held_out[0])):
+    def measured(self, drawn):
+        """The figures of the module's docstring."""
+        found = {}
+        for name, images in (("", np.rint(drawn)), ("_real", self.held_out[0])):
             found[f"air_sigma{name}"], found[f"air_gap{name}"] = air(images)
             found[f"brightness{name}"] = quantile_distance(images, self.train[0])
         return found | self.healing(25 if self.judged_on else 100)
@@ -128,9 +135,11 @@ RECIPE = base.Recipe(
     summary="a diffusion model that draws heads with and without a lesion, and heals them, 32×32",
     lesson="11",
     build=Experiment,
-    band={"read_as_asked": (0.9, 1.0)},
-    quick_band={"read_as_asked": (0.0, 1.0)},
-    anchor="real held-out heads",
+    # Seed 0 gave 0.960, 0.61, 0.976, 1.0 and 0.054; the bands are wide, for they were set from one seed.
+    band={"read_as_asked": (0.9, 0.995), "frechet": (0.3, 1.2), "recall": (0.94, 0.995),
+          "healed_as_healthy": (0.97, 1.0), "healed_error": (0.04, 0.07)},  # fmt: skip
+    quick_band={"frechet": (8.0, 40.0), "healed_error": (0.06, 0.18)},
+    anchor="real held-out heads: read 0.999, Fréchet 0.12, recall 0.995; lesions unhealed: error 0.31",
     source="Ho, Jain & Abbeel 2020, arXiv:2006.11239; Lugmayr et al. 2022, arXiv:2201.09865 (filling)",
     budget_seconds=600,
 )

@@ -1,7 +1,8 @@
 """diffusion-upscale: from 8×8 pixels to 16×16, by a diffusion model that sees the small picture beside the noise.
 
-The letters are capitals in many typefaces, 16×16 pixels; the small picture is the mean of each 2×2 of them. Many sharp
-letters have the same small picture, so there is no right answer, only a law p(x | small), and the model draws from it.
+The letters are capitals in many typefaces, 16×16 pixels; the small picture is the mean of each 2×2 of them. More than
+one sharp letter has the same small picture, so there is no right answer, only a law p(x | small), from which the model
+draws.
 
 Protocol: 6,000 letters to train on, 1,000 to report, from other seeds. The network sees the small picture as a second
 channel, each of its pixels as a square of four. It is not told the letter. What is reported, of one drawing for each of
@@ -14,7 +15,12 @@ the 1,000, beside bilinear interpolation of the same small pictures:
     sharpness, sharpness_bilinear     mean difference between neighbours, divided by that of the true letters
 
 A drawing from the right law has twice the squared error of the law's mean, so a lower PSNR than a blurred mean; see
-`expected_gain`.
+`expected_gain`: 2.5 dB for the mean of 8.
+
+What was found (seed 0): of the letters that bilinear interpolation enlarged, the network reads 11 %, of the drawn ones
+99.8 %, as many as of the true. The means of 2×2 agree with what was given to 0.7 % of the ink, though nothing but the
+training asks for it. Drawings hardly differ from each other: with so few typefaces the small picture says nearly all.
+The mean of 8 is better by 2.7 dB, a little more than the formula's 2.5: some of what a drawing adds is its own error.
 """
 
 from pathlib import Path
@@ -142,11 +148,12 @@ def expected_gain(drawings):
 RECIPE = base.Recipe(
     name="diffusion-upscale",
     summary="a diffusion model that enlarges 8×8 letters to 16×16, given the small ones",
-    lesson="12",
+    lesson="11",
     build=Experiment,
-    band={"read": (0.5, 1.0)},
-    quick_band={"read": (0.0, 1.0)},
-    anchor="bilinear",
+    # Seed 0 gave 0.998, 0.0070 and 28.8; the bands are wide, for they were set from one seed.
+    band={"read": (0.985, 1.0), "mean_error": (0.003, 0.015), "psnr": (27.0, 31.0)},
+    quick_band={"psnr": (7.0, 13.0), "mean_error": (0.1, 0.28)},
+    anchor="bilinear: read 0.108, 15.4 dB; the true letters: read 0.998",
     source="Saharia et al. 2021, arXiv:2104.07636",
     budget_seconds=300,
 )

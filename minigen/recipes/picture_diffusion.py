@@ -62,7 +62,7 @@ class Experiment(asked.Experiment):
     width, multiples, attention, patch = 32, (1, 2), (1,), 2  # of the U-Net
     batch_size, rate, averaging, quick_averaging = 32, 1e-3, 0.998, 0.96
     full_steps, quick_steps = 7_000, 300
-    sampler, calls = "DPM-Solver++", 20
+    sampler, calls, guidance = "DPM-Solver++", 20, 1.0  # guidance: w of (11.20)
     at_once = 65  # pictures that are drawn together
     checkpoint_every = 400
 
@@ -105,15 +105,19 @@ class Experiment(asked.Experiment):
         drawn = judgement.drawn[0] * self.high
         return {"read_as_asked": accuracy(np.arange(len(drawn)) % self.classes, self.read(drawn)),
                 "real_as_asked": accuracy(self.held_out[1], self.read(self.held_out[0]))
-                } | asked.with_floors(judgement.figures)  # fmt: skip
+                } | asked.with_floors(judgement.figures) | self.measured(drawn)  # fmt: skip
+
+    def measured(self, drawn):
+        """What else a recipe measures of the drawn pictures, (n, H, W) of 0 … high: a dict of figures."""
+        return {}
 
     def draw_asked(self, labels, rng):
         """One picture for each label, (B,) → (B, H, W) of 0 … high."""
         return self.drawn_by(self.sampler, self.calls, labels, rng)
 
-    def drawn_by(self, sampler, steps, labels, rng, *, guidance=1.0):
+    def drawn_by(self, sampler, steps, labels, rng, *, guidance=None):
         """The same with a sampler of SAMPLERS and its number of steps; the same rng means the same noise to begin."""
-        labels = np.asarray(labels)
+        labels, guidance = np.asarray(labels), self.guidance if guidance is None else guidance
         return self.walked(sampler, steps, len(labels), rng,
                            lambda part: self.model.predictor(labels[part], guidance=guidance))
 
