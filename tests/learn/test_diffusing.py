@@ -33,7 +33,8 @@ def test_both_ways_back_are_densities_and_have_the_same_mean():
 
 
 def test_the_gap_falls_with_the_number_of_steps():
-    few, many = (diffusing.gap(diffusing.line(), Cosine(), samplers.snr_times(Cosine(), n, highest=6)) for n in (10, 20))
+    world, schedule = diffusing.line(), Cosine()
+    few, many = (diffusing.gap(world, schedule, samplers.snr_times(schedule, n, highest=6)) for n in (10, 20))
     assert few > 2 * many > 0
 
 
@@ -44,12 +45,12 @@ def test_the_mistaken_schedule_has_the_noise_of_one_step():
 
 
 def test_an_untrained_network_is_as_far_above_the_floor_as_saying_nothing():
-    made = diffusing.grid(steps=10)
+    made = diffusing.grid(steps=20)
     losses, floors = diffusing.errors(made, [0.2, 0.6], count=4000)
     assert losses == pytest.approx([1, 1], abs=0.05) and (floors < losses).all()
     assert diffusing.excess(made) == diffusing.excess(made, averaged=False) > 1
 
 
 def test_training_is_that_of_the_recipe_with_what_was_changed():
-    made = diffusing.grid(steps=5, schedule=Steps.linear(100))
-    assert len(diffusing.train(made)) == 5 and made.model.schedule.discrete
+    made = diffusing.grid(steps=12, schedule=Steps.linear(100))
+    assert len(diffusing.train(made)) == 12 and made.model.schedule.discrete

@@ -5,7 +5,8 @@ import pytest
 from minigen.learn import solvers
 
 
-@pytest.mark.parametrize("plan", [{}, {"sampler": "heun", "steps": 4}, {"sampler": "dpm", "spacing": "karras", "steps": 5},
+@pytest.mark.parametrize("plan", [{}, {"sampler": "heun", "steps": 4},
+                                  {"sampler": "dpm", "spacing": "karras", "steps": 5},
                                   {"sampler": "ddim", "spacing": "snr", "eta": 0.5, "steps": 3}])  # fmt: skip
 def test_questions_are_foretold(plan):
     assert solvers.run(plan, n=10)[1] == solvers.questions(plan)
