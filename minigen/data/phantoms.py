@@ -49,6 +49,10 @@ class Phantoms(NamedTuple):
     lesion: np.ndarray                           # (B,) bool: whether there is one
     clean: np.ndarray                            # (B, 1, H, W) float32, 0 … 1: the same without noise
     healthy: np.ndarray                          # (B, 1, H, W) float32: the same without noise and without lesion
+    tilt: np.ndarray                             # (B,) radians, to the right
+    width: np.ndarray                            # (B,) half axis across the head, where half the picture is 1
+    grey: np.ndarray                             # (B,) brightness of grey matter, before the coil's slope
+    ventricles: np.ndarray                       # (B,) area of all four together, in pixels
 
 
 def load(n, *, seed=0, **settings):
@@ -89,8 +93,9 @@ def _make(n, rng, noise_rng, *, lesions=0.5, size=SIZE, noise=NOISE, contrast=CO
     shake = noise * noise_rng.standard_normal((n, 2, size, size))
     seen = np.hypot(clean + shake[:, 0], shake[:, 1])                                    # (2)
     images = np.round(255 * np.clip(seen, 0, 1)).astype(np.uint8)
+    ventricles = np.pi * (ellipses[:, PARTS - 4 :, 2:4].prod(2) * (size / 2) ** 2).sum(1)
     return Phantoms(images[:, None], (cover >= 0.5)[:, None], lesion, clean[:, None].astype(np.float32),
-                    healthy[:, None].astype(np.float32))
+                    healthy[:, None].astype(np.float32), tilt, ellipses[:, 0, 2], ellipses[:, 2, 5], ventricles)
 
 
 class Uniforms:

@@ -21,6 +21,7 @@ So the networks have names. Their weights are files of this package, `load` chec
     network    pictures        features   questions
     glyphs     28×28 letters   64         character (62), family, weight, slant, size, position
     digits     8×8 digits      32         digit (10)
+    phantoms   32×32 heads     32         lesion, its place and extent; tilt, width, grey, ventricles
 
 How well they answer, on pictures that were not trained on:
 
@@ -32,6 +33,9 @@ How well they answer, on pictures that were not trained on:
                family 92.5, 89.9 %; weight 94.6, 99.8 %; slant 95.8, 100.0 %; size 88.2, 96.8 %; position 99.9, 99.9 %.
                Glyphs of 16×16 are `enlarged` first; of their capitals it reads 97.6 % and 100.0 %.
     digits     99.3 % of the 447 test digits (444)
+    phantoms   lesion or healthy: 99.98 % of 4,000 fresh heads. Place of the lesion 98.5 %, its extent 91.1; the head's
+               tilt in five classes 93.7, width in three 96.3, brightness of grey matter 82.9, size of the ventricles
+               93.4 %. Most classes are pieces of a range, so many errors are near an edge between two.
 
 `minigen/recipes/features.py` trained them and trains them again: `python -m minigen.recipes.features glyphs`.
 
@@ -55,6 +59,7 @@ from minigen.errors import CorruptError, DataError, ShapeError
 SHA256 = {
     "glyphs": "2ba96b76fa15234481f8e5933e6cc40afa9d5899e73f37c66713e014f8afa6fb",
     "digits": "d0deec11d5e839926e07cf391eaf641553625c17ada6ac4f29db998ba93b24ec",
+    "phantoms": "38c8ea7665b3aa1097e07c2f982989cc8523240a8c3d0008223de254443ba7a0",
 }
 
 
@@ -162,7 +167,7 @@ class Features:
 
 @functools.cache
 def load(name):
-    """The frozen network "glyphs" or "digits", as Features.
+    """The frozen network "glyphs", "digits" or "phantoms", as Features.
 
     Raises:   DataError for another name; CorruptError if the file is not the one that was trained.
     """

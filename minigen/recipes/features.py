@@ -6,6 +6,8 @@ them needs the very same weights. So they are not listed among the recipes, and 
     glyphs    endless letters in every size and place, from all fonts but those of the typeface STIX, which is kept to
               see what the network makes of a typeface that it never saw. Six questions at once.
     digits    the first 1,350 digits, in the order of the file; the last 447 are looked at once.
+    phantoms  endless heads, half of them with a lesion. Seven questions at once, to which the generator knows the
+              answers, numbers in classes. Not warped: that would change what is right.
 
 Each picture is warped, blurred and made noisy a little: the pictures that the network will have to judge are not clean.
 """
@@ -17,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from minigen import ops
-from minigen.data import digits, glyphs
+from minigen.data import digits, glyphs, phantoms
 from minigen.data.batches import Batches
 from minigen.data.cache import atomic_write, sha256
 from minigen.metrics import features
@@ -28,11 +30,21 @@ from minigen.train import Counter
 
 HELD_OUT = "STIX"
 # What training pays for being wrong, per question: the letter matters most.
-IMPORTANCE = {"character": 1.0, "digit": 1.0}
+IMPORTANCE = {"character": 1.0, "digit": 1.0, "lesion": 1.0}
 OTHERS = 0.5
 ANSWERS = {"character": tuple(glyphs.CHARACTERS), "family": glyphs.FAMILIES, "weight": glyphs.WEIGHTS,
            "slant": glyphs.SLANTS, "size": glyphs.SIZES, "position": glyphs.POSITIONS}  # fmt: skip
 CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+# Of a head: each question, its answers, and the numbers between which they change.
+SIGNS = {"lesion": (("healthy", "lesion"), None),
+         "place": (("none", "front left", "front right", "back left", "back right"), None),
+         "extent": (("none", "small", "large"), (1, 16)),  # pixels of the lesion
+         "tilt": (("far left", "left", "upright", "right", "far right"), (-0.132, -0.044, 0.044, 0.132)),
+         "width": (("narrow", "middle", "wide"), (0.693, 0.727)),
+         "grey": (("dark", "middle", "bright"), (0.367, 0.393)),
+         "ventricles": (("small", "middle", "large"), (32, 45))}  # fmt: skip
 
 
 class Training(base.Experiment):
@@ -58,7 +70,8 @@ class Training(base.Experiment):
         self.schedule(self.counter.advance())
         self.model.train()
         images, labels = self.draw_batch()
-        logits = self.model.logits(self.model(blemished(warped(images, **self.warp, rng=self.rng), rng=self.rng)))
+        images = warped(images, **self.warp, rng=self.rng) if self.warp else images
+        logits = self.model.logits(self.model(blemished(images, rng=self.rng)))
         loss = sum(IMPORTANCE.get(question, OTHERS) * ops.cross_entropy(logits[question], right).mean()
                    for question, right in labels.items())
         self.optimizer.zero_grad()
@@ -123,7 +136,38 @@ class Digits(Training):
         return digit_figures(self.frozen())
 
 
-TRAININGS = {"glyphs": Glyphs, "digits": Digits}
+class Phantoms(Training):
+    """The network "phantoms"."""
+
+    network = "phantoms"
+    questions = {question: answers for question, (answers, _) in SIGNS.items()}
+    side, widths, width = phantoms.SIZE, (16, 24, 32, 48), 32
+    full_steps, quick_steps, batch_size = 2500, 40, 64
+
+    def draw_batch(self):
+        """Heads that nobody has seen before."""
+        found = phantoms.sample(self.batch_size, rng=self.rng)
+        return found.images[:, 0] / np.float32(255), signs(found)
+
+    def evaluate(self):
+        """Accuracies in percent, on heads that were not trained on: see `phantom_figures`."""
+        return phantom_figures(self.frozen())
+
+
+TRAININGS = {"glyphs": Glyphs, "digits": Digits, "phantoms": Phantoms}
+
+
+def signs(found):
+    """The right answers about phantoms: dict from question to places among its answers, (B,)."""
+    masks = found.masks[:, 0]
+    extent = masks.sum((1, 2))
+    down, right = (np.arange(masks.shape[1]) - (masks.shape[1] - 1) / 2) @ np.stack(
+        [masks.sum(2).T, masks.sum(1).T], axis=0)  # of the lesion's pixels from the middle, added up; (B,) each
+    known = {"extent": extent, "tilt": found.tilt, "width": found.width, "grey": found.grey,
+             "ventricles": found.ventricles}
+    place = np.where(found.lesion, 1 + 2 * (down > 0) + (right > 0), 0)
+    return {"lesion": found.lesion.astype(np.int64), "place": place,
+            **{question: np.digitize(values, SIGNS[question][1]) for question, values in known.items()}}
 
 
 def glyph_figures(network, n=4000):
@@ -151,6 +195,14 @@ def digit_figures(network):
     """Accuracy of a network in percent on the 447 test digits: dict."""
     test = digits.splits(flat=False).test
     return {"test": 100 * accuracy(test.labels, network.answers(test.images / (digits.LEVELS - 1)))}
+
+
+def phantom_figures(network, n=4000):
+    """Accuracies of a network in percent on n heads, of which half have a lesion: dict from each question."""
+    found = phantoms.load(n, seed=10)
+    images = found.images / 255
+    return {question: 100 * accuracy(right, network.answers(images, question))
+            for question, right in signs(found).items()}
 
 
 # -- what pictures go through -----------------------------------------------------------------------------------------

@@ -92,6 +92,21 @@ def test_the_noise_is_rician():
     assert (loud.images[tissue] / 255).std() == pytest.approx(theory.std(), rel=0.05)
 
 
+def test_tilt_and_width_are_those_of_the_head_and_the_ventricles_are_as_large_as_said():
+    for image, tilt, width in zip(MANY.healthy[:60, 0], MANY.tilt, MANY.width, strict=False):
+        y, x = np.argwhere(ndimage.binary_fill_holes(image > 0.43)).T  # half of the skull's brightness
+        across, along = np.linalg.eigh(np.cov(x, y))[0]  # of a full ellipse: a quarter of its half axes' squares
+        axis = np.linalg.eigh(np.cov(x, y))[1][:, 1]
+        assert 2 * np.sqrt(across) / 16 == pytest.approx(width, abs=0.025) and along > across
+        assert np.arctan(-axis[0] / axis[1]) == pytest.approx(tilt, abs=0.07)
+    plain = phantoms.load(1000, seed=8, lesions=0)
+    middle = np.abs(plain.healthy[:, 0, 8:24, 9:23] - 0.14) < 0.06  # dark, and not the rim around the brain
+    assert np.corrcoef(middle.sum((1, 2)), plain.ventricles)[0, 1] > 0.7
+    assert 15 < plain.ventricles.min() and plain.ventricles.max() < 80
+    white = plain.healthy[:, 0].max((1, 2))
+    assert np.all(plain.grey < white) and 0.34 <= plain.grey.min() and plain.grey.max() <= 0.42
+
+
 def test_what_makes_no_sense_is_refused():
     for settings in ({"lesions": 1.5}, {"size": 8}, {"noise": -0.1}):
         with pytest.raises(DataError, match="phantoms: lesions="):

@@ -289,6 +289,46 @@ def test_an_exploding_process_is_shown_to_the_network_at_size_one():
     np.testing.assert_allclose(sizes, 1, atol=0.02)
 
 
+def test_a_given_picture_is_seen_beside_the_noise_and_is_not_noised():
+    rng, seen = np.random.default_rng(6), []
+
+    class Looks(nn.Module):
+        classes = 3
+
+        def forward(self, x, time, labels=None):
+            seen.append(x.data)
+            return x[:, :2] * 0.0
+
+    model, x = Diffusion(Looks(), Exploding()), rng.standard_normal((4, 2, 3, 3)).astype(np.float32)
+    given, t = rng.standard_normal((4, 1, 3, 3)), np.full(4, 0.5)
+    assert model.loss(x, rng=rng, given=given).shape == (4,)
+    assert model.bound_term(x, t, t / 2, rng=rng, given=given).shape == (4,)
+    assert model.bound(x, [1.0, 0.5, 0.1], rng=rng, given=given)["total"].shape == (4,)
+    assert model.predictor(given=given)(x, t).shape == x.shape
+    model.predictor(np.zeros(4, int), given=given, guidance=3)(x, t)
+    assert len(seen) == 7 and all(part.shape == (4, 3, 3, 3) for part in seen)
+    for part in seen:
+        np.testing.assert_array_equal(part[:, 2:], given.astype(np.float32))
+
+
+def test_with_a_given_picture_the_best_loss_is_that_of_the_conditional_law():
+    """x₀ = given + 0.3 n: whoever knows what is given has the floor of one narrow Gaussian."""
+    schedule, rng = Cosine(), np.random.default_rng(7)
+    narrow = NoisedMixture([[0.0]], 0.3)
+
+    class Knows(nn.Module):
+        def forward(self, x, time):
+            t = time.astype(np.float64) / schedule.time_scale
+            alpha, sigma = schedule.alpha(t), schedule.sigma(t)
+            return narrow.noise(x[:, :1] - x[:, 1:] * alpha[:, None], alpha, sigma)
+
+    given, t = 2 * rng.standard_normal((40_000, 1)), np.full(40_000, 0.5)
+    x = given + 0.3 * rng.standard_normal(given.shape)
+    losses = Diffusion(Knows(), schedule).loss(x, rng=rng, given=given, t=t)
+    floor = narrow.noise_floor(float(schedule.alpha(0.5)), float(schedule.sigma(0.5)))
+    assert losses.data.mean() == pytest.approx(floor, abs=4.5 * losses.data.std() / 200)
+
+
 def test_what_makes_no_sense_is_refused():
     for settings in ({"prediction": "noise"}, {"weighting": "none"}, {"variance": "free"}):
         with pytest.raises(MinigenError, match="Diffusion: prediction"):
@@ -299,3 +339,6 @@ def test_what_makes_no_sense_is_refused():
         Diffusion(nn.Identity(), Linear(), drop_labels=0.1)
     with pytest.raises(ShapeError, match=r"returned \(4, 2\) for x \(4, 2\); expected 2 times"):
         Diffusion(Zero(), Steps.linear(5), variance="learned").loss(np.zeros((4, 2)), rng=np.random.default_rng(0))
+    for given in (np.zeros((3, 1)), np.zeros((4, 1, 1))):
+        with pytest.raises(ShapeError, match=r"Diffusion: given \(.*\) beside x \(4, 2\); expected"):
+            Diffusion(Zero(), Linear()).loss(np.zeros((4, 2)), rng=np.random.default_rng(0), given=given)

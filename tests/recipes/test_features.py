@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from minigen.data import digits, glyphs
+from minigen.data import digits, glyphs, phantoms
 from minigen.metrics import features
 from minigen.recipes import features as training
 
@@ -59,6 +59,39 @@ def test_the_digits_trained_on_are_none_of_the_test_digits():
     stream = training.Digits(0, True).batches
     train, validation, _ = digits.splits(flat=False)
     np.testing.assert_array_equal(stream.arrays[0], np.concatenate([train.images, validation.images])[:, 0])
+
+
+def test_the_signs_of_a_head_are_what_the_generator_knows():
+    found = phantoms.load(400, seed=2)
+    right = training.signs(found)
+    assert set(right) == set(training.SIGNS)
+    for question, places in right.items():
+        shares = np.bincount(places, minlength=len(training.SIGNS[question][0])) / 400
+        assert len(shares) == len(training.SIGNS[question][0]) and shares.min() > 0.08, question
+    np.testing.assert_array_equal(right["lesion"], found.lesion)
+    for question in ("place", "extent"):
+        np.testing.assert_array_equal(right[question] == 0, ~found.lesion)
+    mask = np.zeros((5, 1, 32, 32), bool)
+    for i, (row, column) in enumerate([(4, 4), (4, 25), (25, 4), (25, 25)]):
+        mask[i, 0, row : row + 3, column : column + 3] = True
+    mask[3, 0, 22:30, 22:30] = True
+    few = phantoms.load(5, seed=2)._replace(masks=mask, lesion=np.array([1, 1, 1, 1, 0], bool))
+    right = training.signs(few)
+    assert [training.SIGNS["place"][0][i] for i in right["place"]] == ["front left", "front right", "back left",
+                                                                      "back right", "none"]
+    np.testing.assert_array_equal(right["extent"], [1, 1, 1, 2, 0])
+    for tilt, name in ((-0.2, "far left"), (-0.1, "left"), (0.0, "upright"), (0.2, "far right")):
+        leaning = training.signs(few._replace(tilt=np.full(5, tilt)))["tilt"]
+        assert {training.SIGNS["tilt"][0][i] for i in leaning} == {name}
+
+
+def test_heads_are_not_warped_and_never_the_same():
+    experiment = training.Phantoms(0, True)
+    (first, labels), (second, _) = experiment.draw_batch(), experiment.draw_batch()
+    assert not experiment.warp and first.shape == (64, 32, 32) and first.max() <= 1 and np.any(first != second)
+    drawn = phantoms.sample(64, rng=np.random.default_rng(0))
+    assert set(labels) == set(training.SIGNS) and drawn.lesion.shape == labels["lesion"].shape
+    assert np.isfinite(experiment.step()["loss"])
 
 
 def test_a_little_training_teaches_something_and_the_file_holds_it(tmp_path, capsys):
