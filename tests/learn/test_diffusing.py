@@ -45,12 +45,12 @@ def test_the_mistaken_schedule_has_the_noise_of_one_step():
 
 
 def test_an_untrained_network_is_as_far_above_the_floor_as_saying_nothing():
-    made = diffusing.grid(steps=20)
+    made = diffusing.grid(steps=200)
     losses, floors = diffusing.errors(made, [0.2, 0.6], count=4000)
     assert losses == pytest.approx([1, 1], abs=0.05) and (floors < losses).all()
     assert diffusing.excess(made) == diffusing.excess(made, averaged=False) > 1
 
 
 def test_training_is_that_of_the_recipe_with_what_was_changed():
-    made = diffusing.grid(steps=12, schedule=Steps.linear(100))
-    assert len(diffusing.train(made)) == 12 and made.model.schedule.discrete
+    made = diffusing.grid(steps=101, schedule=Steps.linear(100))
+    assert len(diffusing.train(made)) == 101 and made.model.schedule.discrete
