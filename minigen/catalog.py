@@ -108,7 +108,13 @@ LESSONS = (
         modules=("models/score.py", "models/langevin.py", "distributions/noised_mixture.py"),
         recipes=("score-grid",),
     ),  # fmt: skip
-    Lesson("11", "Diffusion models", "forward noise, reverse denoising, the noise-prediction loss"),
+    Lesson(
+        "11", "Diffusion models", "forward noise, reverse denoising, the noise-prediction loss",
+        notebook="11_diffusion_models.ipynb",
+        modules=("models/schedules.py", "models/diffusion.py", "models/samplers.py", "models/probability_flow.py",
+                 "models/edm.py", "models/editing.py"),
+        recipes=("diffusion-grid", "diffusion-glyphs", "diffusion-phantoms"),
+    ),  # fmt: skip
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
     Lesson("13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion"),
     Lesson("14", "Using and judging generative models", "augmentation, anomalies, diversity, deepfakes"),
