@@ -113,7 +113,7 @@ LESSONS = (
         notebook="11_diffusion_models.ipynb",
         modules=("models/schedules.py", "models/diffusion.py", "models/samplers.py", "models/probability_flow.py",
                  "models/edm.py", "models/editing.py"),
-        recipes=("diffusion-grid", "diffusion-glyphs", "diffusion-phantoms"),
+        recipes=("diffusion-grid", "diffusion-digits", "diffusion-glyphs", "diffusion-phantoms", "diffusion-upscale"),
     ),  # fmt: skip
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
     Lesson("13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion"),
