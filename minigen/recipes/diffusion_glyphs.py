@@ -13,7 +13,20 @@ where the time goes: at full size 24 channels cost as much as 48 at half size.
     U-Net on patches of 2, width 48, (1, 2)          1.66 M    3,500       0.985         1.4
     U-Net on patches of 2, width 32, (1, 2)          0.74 M    7,000       0.988         1.0     this recipe
 
-FEWSTEPS
+**How many steps?** Fréchet distance of 260 letters of seed 0, and in brackets the share read as asked, by
+`picture_diffusion.few_steps`; of 260 held-out letters it is 0.58 (1.00). A share differs from another by chance up to
+0.02. Each step of the last two samplers asks the network twice.
+
+    steps                  5             10             20             50            100           1000
+    ancestral         2.28 (1.00)    1.63 (.99)    1.09 (.99)    1.31 (.99)    0.96 (1.00)    0.82 (.98)
+    DDIM              1.74 (1.00)    1.30 (.99)    1.14 (.99)    1.09 (.99)    1.08 (.99)     1.06 (.99)
+    DPM-Solver++      2.19 (.99)     1.11 (.99)    1.04 (.99)    1.04 (.98)    1.05 (.98)     1.04 (.98)
+    Heun              1.65 (.96)     0.93 (.98)    1.00 (.99)    1.03 (.98)    1.05 (.98)     1.04 (.98)
+    Karras            2.19 (.95)     0.93 (.99)    0.95 (.99)    1.31 (1.00)   0.82 (.99)     1.37 (.95)
+
+The three that follow the flow arrive at the same letters, and at the same distance, after 20 steps; what is left is the
+network's error. Chance as it is renewed on the way (ancestral) takes more steps and then mends some of that. Karras'
+noise, 40 % of the steps' own (γ at most 0.4), is too much for a thousand steps.
 """
 
 from minigen.recipes import base, picture_diffusion

@@ -197,7 +197,7 @@ def steps_curves(table, path, title):
         axis.set_xticks(counts := [int(count) for count in found], [f"{count:,}" for count in counts], minor=False)
         axis.minorticks_off()
     axes[0].set_ylim(0, None)
-    axes[1].legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="upper right")
     viz.save(figure, path)
     return path
 
