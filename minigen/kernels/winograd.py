@@ -46,11 +46,13 @@ G = ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1))
 WIDTH = VECTORS * LANES  # columns of a panel
 ALL = 5  # the place (1, 1)
 SCRATCH = 512 * 1024  # bytes for the 16 places of some blocks, in and out
+SUM_ROWS = min(12, ROWS)  # channels in (W.3), mostly a multiple of 8
 TASKS, PARTS = 16, 8  # pieces of work; parts of the batch in (W.3)
 
 _of_image, _of_filter, _to_image = make_transform(B), make_transform(G), make_transform(A)
 _of_gradient, _to_filter = make_transform(tuple(zip(*A, strict=True))), make_transform(tuple(zip(*G, strict=True)))
 _narrow_tile = _make(ROWS, 1, 4)
+_sum_tile, _narrow_sum_tile = _make(SUM_ROWS, VECTORS, 4), _make(SUM_ROWS, 1, 4)
 
 
 def suits(shape, weight_shape, dtype, stride, padding, dilation, groups):
@@ -89,7 +91,7 @@ def weight_adjoint(x, g, weight):
     o = g.shape[2]
     many, total = _blocks(c + o), b * -(-h // 2) * -(-w // 2)
     parts = min(PARTS, -(-total // many))
-    sums = np.empty((parts, 16, -(-o // ROWS) * ROWS, -(-c // LANES) * LANES), np.float32)
+    sums = np.empty((parts, 16, -(-o // SUM_ROWS) * SUM_ROWS, -(-c // LANES) * LANES), np.float32)
     _sum_blocks(x, g, _places(h, w, 4 * c, -1, 4), _places(h, w, 4 * o, 0, 2), many, sums, work=x.size * o)
     broken = np.zeros(o, np.float32)
     _collect_parts(sums, weight.reshape(o, c, 9), broken)
@@ -220,9 +222,9 @@ def _sum_blocks(x, g, at, to, many, sums):
     chunks = (total + many - 1) // many
     for part in prange(parts):
         of_x, of_g = np.zeros((16, many, deep), np.float32), np.zeros((16, many, tall), np.float32)
-        zeros, here, none = np.zeros(outputs, np.float32), np.empty(4, np.int64), np.zeros(ROWS, np.int64)
+        zeros, here, none = np.zeros(outputs, np.float32), np.empty(4, np.int64), np.zeros(SUM_ROWS, np.int64)
         planes = _steps(16, many * tall * 4)
-        a_rows, c_rows = _steps(ROWS, 4), _steps(ROWS, deep * 4)
+        a_rows, c_rows = _steps(SUM_ROWS, 4), _steps(SUM_ROWS, deep * 4)
         image = g[0].size * 4
         sums[part] = 0
         for chunk in range(part * chunks // parts, (part + 1) * chunks // parts):
@@ -238,16 +240,16 @@ def _sum_blocks(x, g, at, to, many, sums):
             for t in range(16):
                 for q in range(0, deep, WIDTH):
                     b = of_x.ctypes.data + (t * many * deep + q) * 4
-                    for o in range(0, tall, ROWS):
+                    for o in range(0, tall, SUM_ROWS):
                         a = of_g.ctypes.data + (t * many * tall + o) * 4
                         target = sums.ctypes.data + (((part * 16 + t) * tall + o) * deep + q) * 4
                         if deep - q <= LANES:
-                            _narrow_tile(
+                            _narrow_sum_tile(
                                 a, a_rows.ctypes.data, none.ctypes.data, tall * 4, b, deep * 4,
                                 target, c_rows.ctypes.data, target, c_rows.ctypes.data, 1, last - first,
                             )  # fmt: skip
                         else:
-                            tile_float32(
+                            _sum_tile(
                                 a, a_rows.ctypes.data, none.ctypes.data, tall * 4, b, deep * 4,
                                 target, c_rows.ctypes.data, target, c_rows.ctypes.data, 1, last - first,
                             )  # fmt: skip
