@@ -1,4 +1,4 @@
-"""Sums over all pixels, and batch normalisation: the loops of groupnorm.py, with every channel a group over the whole batch.
+"""Sums over all pixels, and batch normalisation: the loops of groupnorm.py, every channel a group over the batch.
 
 The batch is cut into pieces; means, squares and sums of the pieces are joined by NumPy, always in the same order.
 """

@@ -58,20 +58,21 @@ def convolution(x, weight, stride, padding, dilation, groups, bias=None):
 
 def convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias=None):
     """(K.2) in two dimensions, plus a bias per channel of the result: a transposed convolution."""
-    if g.dtype != weight.dtype or not _finite(weight):
-        return reference.convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias)
     b, c, h, w = shape
     _, _, kh, kw = weight.shape
     dx, memory = empty_image(shape, g.dtype)
+    settings = shape, weight.shape, g.dtype, stride, padding, dilation, groups
+    if g.dtype == weight.dtype and winograd.suits(*settings):
+        if winograd.convolve(_image(g), _unlocked(weight), bias, True, memory):
+            return dx
+    if g.dtype != weight.dtype or not _finite(weight):
+        return reference.convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias)
     if few.suits(g.shape[1], c, kh * kw, groups) and dx.size:
         columns = weight.transpose(0, 2, 3, 1).reshape(g.shape[1], kh * kw * c)
         at = _reached((h, w), g.shape[2:], (kh, kw), stride, padding, dilation)
         few.fold(matrix_product(_pixels(g), columns), at, _start(bias, c, g.dtype), memory)
         return dx
     source = _image(g)
-    settings = shape, weight.shape, g.dtype, stride, padding, dilation, groups
-    if winograd.suits(*settings) and winograd.convolve(source, _unlocked(weight), bias, True, memory):
-        return dx
     (sh, sw), (ph, pw), (dh, dw) = stride, padding, dilation
     for a in range(min(sh, h)):
         rows = [(i, (a + ph - i * dh) // sh) for i in range(kh) if (a + ph - i * dh) % sh == 0]

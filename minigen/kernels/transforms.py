@@ -32,8 +32,10 @@ def define_transform(matrix, memory, sources, source, targets, target):
 
 
 def make_transform(matrix):
-    """An intrinsic (sources, source, targets, target) that does (W.1) for one vector of float32; sources and targets are
-    addresses of tables of byte distances, source and target are added to every entry."""
+    """An intrinsic (sources, source, targets, target) that does (W.1) for one vector of float32.
+
+    sources and targets are addresses of tables of byte distances, source and target are added to every entry.
+    """
 
     @intrinsic
     def transform(context, sources, source, targets, target):

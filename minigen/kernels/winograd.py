@@ -37,7 +37,7 @@ import numpy as np
 from minigen.kernels.jit import device, kernel, prange
 from minigen.kernels.tile import ROWS, VECTORS, _make, tile_float32
 from minigen.kernels.transforms import LANES, make_transform
-from minigen.kernels.windows import _pack_taps
+from minigen.kernels.windows import pack_panel
 
 B = ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1))  # Bᵀ of (W.2)
 A = ((1, 1, 1, 0), (0, 1, -1, -1))  # Aᵀ
@@ -69,9 +69,6 @@ def convolve(x, weight, bias, transposed, y):
     b, h, w, c = x.shape
     o = y.shape[2]
     count, total = -(-o // WIDTH), b * -(-h // 2) * -(-w // 2)
-    taps = np.empty((1, count, 9 * c, WIDTH), np.float32)
-    order = np.arange(8, -1, -1) if transposed else np.arange(9)
-    _pack_taps(weight.reshape(1, *weight.shape[:2], 9), order, transposed, taps)
     start = np.zeros((2, count * WIDTH), np.float32)
     if bias is not None:
         start[1, :o] = bias
@@ -79,7 +76,7 @@ def convolve(x, weight, bias, transposed, y):
     many = _blocks(c + o)
     tasks = min(TASKS, -(-total // many))
     broken = np.zeros(tasks, np.float32)
-    _transform_taps(taps[0], panels)
+    _transform_taps(weight.reshape(*weight.shape[:2], 9), transposed, panels)
     _convolve(x, _places(h, w, 4 * c, -1, 4), _places(h, w, 4 * o, 0, 2), panels, start, y, many, broken,
               work=x.size * o)  # fmt: skip
     return not broken.any()
@@ -90,7 +87,7 @@ def weight_adjoint(x, g, weight):
     b, h, w, c = x.shape
     o = g.shape[2]
     many, total = _blocks(c + o), b * -(-h // 2) * -(-w // 2)
-    parts = min(PARTS, -(-total // many))
+    parts = min(PARTS, -(-total // (2 * many)))  # each has sums of its own, which some work should repay
     sums = np.empty((parts, 16, -(-o // SUM_ROWS) * SUM_ROWS, -(-c // LANES) * LANES), np.float32)
     _sum_blocks(x, g, _places(h, w, 4 * c, -1, 4), _places(h, w, 4 * o, 0, 2), many, sums, work=x.size * o)
     broken = np.zeros(o, np.float32)
@@ -144,18 +141,21 @@ def _gather(x, at, first, last, scratch):
 
 
 @kernel
-def _transform_taps(taps, panels):
-    """G w Gᵀ: taps (count, 9 · C, WIDTH) to panels (16, count, C, WIDTH)."""
+def _transform_taps(weight, transposed, panels):
+    """G w Gᵀ: weights (O, C, 9) to panels (16, count, C, WIDTH), padded with zeros; `transposed` as in pack_panel, and
+    then the filters are turned round."""
     _, count, depth, width = panels.shape
     sources, targets = _steps(9, depth * width * 4), _steps(16, count * depth * width * 4)
     for j in prange(count):
-        for k in range(depth):
+        taps, order = np.empty((9 * depth, width), np.float32), np.empty(9, np.int64)
+        for k in range(9):
+            order[k] = 8 - k if transposed else k
+        pack_panel(weight, order, transposed, j * width, taps)
+        for row in range(depth):
             for v in range(0, width, LANES):
-                shift = (k * width + v) * 4
-                _of_filter(
-                    sources.ctypes.data, taps.ctypes.data + j * 9 * depth * width * 4 + shift,
-                    targets.ctypes.data, panels.ctypes.data + j * depth * width * 4 + shift,
-                )  # fmt: skip
+                shift = (row * width + v) * 4
+                target = panels.ctypes.data + j * depth * width * 4 + shift
+                _of_filter(sources.ctypes.data, taps.ctypes.data + shift, targets.ctypes.data, target)
 
 
 @kernel
@@ -221,7 +221,9 @@ def _sum_blocks(x, g, at, to, many, sums):
     total = x.shape[0] * blocks
     chunks = (total + many - 1) // many
     for part in prange(parts):
-        of_x, of_g = np.zeros((16, many, deep), np.float32), np.zeros((16, many, tall), np.float32)
+        of_x, of_g = np.empty((16, many, deep), np.float32), np.empty((16, many, tall), np.float32)
+        of_x[:, :, c:] = 0
+        of_g[:, :, outputs:] = 0
         zeros, here, none = np.zeros(outputs, np.float32), np.empty(4, np.int64), np.zeros(SUM_ROWS, np.int64)
         planes = _steps(16, many * tall * 4)
         a_rows, c_rows = _steps(SUM_ROWS, 4), _steps(SUM_ROWS, deep * 4)

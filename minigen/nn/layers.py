@@ -149,8 +149,8 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """Mean 0 and variance 1 over each group of channels, then a learnt scale and shift per channel.
 
-    `norm(x, activation="silu")` is silu(norm(x)) in one pass, and `norm(x, scale=a, shift=b)` is norm(x) · a + b, with a
-    and b (B, C), for each example and channel.
+    `norm(x, activation="silu")` is silu(norm(x)) in one pass, and `norm(x, scale=a, shift=b)` is norm(x) · a + b, with
+    a and b (B, C), for each example and channel.
     """
 
     def __init__(self, num_groups, num_channels, eps=1e-5):

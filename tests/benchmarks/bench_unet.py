@@ -4,21 +4,25 @@
                                           [--only letters|digits] [--variants eager,channels_last,compiled]
 
 A step is all that training does with a batch: draw times and noise, x_t = α x₀ + σ ε (cosine schedule), the squared
-error of the predicted v, its gradient, Adam, the running average of the weights. A prediction is one call of the network
-without a graph, as in sampling. Two sizes, `CASES`.
+error of the predicted v, its gradient, Adam, the running average of the weights. A prediction is one call of the
+network without a graph, as in sampling. Two sizes, `CASES`.
 
 PyTorch is written as its users write it (unet_torch.py), with the fused Adam, in three variants: eager; channels_last,
 the images' channels neighbours in memory; compiled, that and torch.compile, where a C++ compiler is found. Before
 anything is timed all must agree with minigen, from the same weights (none of them 0) on the same noise: the prediction,
 the gradient of every parameter, and the losses of 10 steps. Else no ratio is printed.
 
-Each engine is a process of its own with the same number of threads. They take turns, `--rounds` times, in reversed order
-every other time, `--budget` seconds each. The ratio is the median over rounds of minigen's median to PyTorch's in the
-same round, by the processor's time, which other programs on the machine disturb less, and by the clock on the wall; its
-spread is given by quartiles. "Best" is the variant with the smallest median. A ratio below 1: minigen is quicker.
+Each engine is a process of its own with the same number of threads. They take turns, `--rounds` times, in reversed
+order every other time, `--budget` seconds each. The ratio is the median over rounds of minigen's median to PyTorch's in
+the same round, by the processor's time, which other programs on the machine disturb less, and by the clock on the wall;
+its spread is given by quartiles. "Best" is the variant with the smallest median. A ratio below 1: minigen is quicker.
 
-Memory: the most that a process held during its first steps, above what it held just before them; in processes that do
-nothing else, after one that had compiled what there is to compile. Both begin with their libraries loaded.
+Memory, in processes that do nothing else, after one that had compiled what there is to compile:
+
+    rise     the most that was resident during the first steps, above what was just before them, libraries loaded. In
+             minigen that has the kernels' machine code in it, which PyTorch brings with its libraries
+    arrays   the most that the arrays made in one step take at once, by each library's own account
+    peak     the most that the process ever had, all included
 """
 
 import argparse
@@ -140,13 +144,18 @@ def resident(what):
     return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
 
-def memory(run):
-    """The rise of the most that was ever resident, over what is now, by some steps."""
+def memory(run, engine):
+    """Megabytes: rise, arrays and peak (see the module's docstring)."""
+    from suite.worker import arrays
+
+    most = resident("VmHWM")
     Path("/proc/self/clear_refs").write_text("5")  # the most so far is what there is now
     before = resident("VmRSS")
     for _ in range(MEMORY_STEPS):
         run.step()
-    return resident("VmHWM") - before
+    after = resident("VmHWM")
+    return {"rise": after - before, "arrays": arrays("minigen" if engine == "minigen" else "torch", run.step),
+            "peak": max(most, after)}  # fmt: skip
 
 
 def work(engine, case, folder, threads):
@@ -164,7 +173,7 @@ def work(engine, case, folder, threads):
             np.savez(folder / f"{engine}.npz", **proof(run, case))
             answer = None
         elif what == "memory":
-            answer = memory(run)
+            answer = memory(run, engine)
         else:
             answer = timed(getattr(run, what), budget)
         print(json.dumps(answer), file=out, flush=True)
@@ -225,7 +234,8 @@ def compare(case, folder, options):
         fresh = Engine(name, case, folder, options)
         rises[name] = fresh("memory")
         fresh.close()
-    print("  memory: " + ", ".join(f"{name} {rise:.0f} MB" for name, rise in rises.items()))
+    for kind in ("rise", "arrays", "peak"):
+        print(f"  memory, {kind}: " + ", ".join(f"{name} {found[kind]:.1f} MB" for name, found in rises.items()))
 
 
 def report(what, rounds):

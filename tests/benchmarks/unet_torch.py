@@ -59,7 +59,8 @@ class SpatialAttention(nn.Module):
     def __init__(self, channels, width=32):
         super().__init__()
         self.heads = channels // width if channels % width == 0 else 1
-        self.norm, self.qkv, self.out = group_norm(channels), nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
+        self.norm = group_norm(channels)
+        self.qkv, self.out = nn.Linear(channels, 3 * channels), nn.Linear(channels, channels)
 
     def forward(self, x):
         b, c, h, w = x.shape
@@ -135,9 +136,8 @@ class Torch:
         self.average, self.decay = [p.detach().clone() for p in self.parameters], decay
         self.x, self.labels = torch.from_numpy(x).contiguous(memory_format=images), torch.from_numpy(labels)
         self.first = 0.5 * math.pi * OFFSET / (1 + OFFSET)
-        kept = 1 / (1 + math.exp(-LOWEST))
-        last = math.atan2(math.sqrt(1 - kept + kept * math.sin(self.first) ** 2), math.sqrt(kept) * math.cos(self.first))
-        self.width = last - self.first
+        kept = 1 / (1 + math.exp(-LOWEST))  # α² at time 1
+        self.width = math.acos(math.sqrt(kept) * math.cos(self.first)) - self.first
 
     def alpha_sigma(self, t):
         """α and σ at times (B,), in float32, (B, 1, 1, 1)."""
