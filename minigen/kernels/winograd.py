@@ -24,8 +24,9 @@ Blocks are taken so many at a time that their 16 places stay in the second-level
 
 **Rounding** is about that of the plain sums: the factors are 1 and ½. **Infinity and NaN** would spread over a whole
 block. But place (1, 1) holds the sums of all taps, and of the middle of the block, and with a padding of 1 every pixel
-lies in the middle of one block: if that place is finite everything was. If not, the answer here is None, and the caller
-does it the plain way.
+lies in the middle of one block: if that place is finite everything was. If not, the answer here is False, and the
+caller does it the plain way. (Only sums within a factor of some ten of float32's largest number, 3 · 10³⁸, may overflow
+here and not there.)
 
 Source: Winograd 1980, "Arithmetic complexity of computations"; Lavin & Gray 2016, arXiv:1509.09308.
 """

