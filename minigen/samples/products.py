@@ -44,8 +44,7 @@ def group_normalised(d):
         call(d.normal(2, 6, 3), d.normal(6), d.normal(6), num_groups=2),
         call(d.normal(2, 4, 2, 3), d.normal(4), d.normal(4), num_groups=4),
         call(d.normal(3, 4), d.normal(4), d.normal(4), num_groups=1),
-        call(d.normal(2, 4, 3), d.normal(2, 4), d.normal(2, 4), num_groups=2),  # for each example its own
-        call(d.normal(2, 4, 3), d.normal(4), d.normal(2, 4), num_groups=2),
+        call(d.normal(2, 4, 3), d.normal(4), d.normal(2, 4), num_groups=2),  # a bias for each example
     ]
 
 
