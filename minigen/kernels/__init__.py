@@ -44,7 +44,7 @@ COMPILED = {
     "random": ("dropout",),
     "normalization": ("layer_norm", "layer_norm_backward", "rms_norm", "rms_norm_backward"),
     "groupnorm": ("group_norm", "group_norm_backward", "group_norm_silu", "group_norm_silu_backward"),
-    "batchnorm": ("batch_moments", "batch_norm", "batch_norm_backward"),
+    "batchnorm": ("pixel_sums", "batch_moments", "batch_norm", "batch_norm_backward"),
     "optimizer": ("adam", "adamax", "sgd", "ema", "sum_of_squares"),
     "pooling": (
         "average_pool", "average_pool_adjoint", "largest", "pick", "put", "upsample", "upsample_adjoint",

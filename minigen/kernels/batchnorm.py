@@ -1,4 +1,4 @@
-"""Batch normalisation: the loops of groupnorm.py, with every channel a group over the whole batch.
+"""Sums over all pixels, and batch normalisation: the loops of groupnorm.py, every channel a group over the batch.
 
 The batch is cut into pieces; means, squares and sums of the pieces are joined by NumPy, always in the same order.
 """
@@ -48,9 +48,38 @@ def _gradient_pieces(g, x, mean, scale, shift, slope, count, dx):
         _gradient(g[first:last], x[first:last], mean, scale, shift, slope, dx[first:last])
 
 
+@kernel
+def _piece_totals(x, total):
+    """The sum of each column over each piece, in float64, (pieces, C)."""
+    n, count = x.shape[0], total.shape[0]
+    for p in prange(count):
+        some = np.empty(x.shape[1], x.dtype)
+        total[p] = 0
+        last = (p + 1) * n // count
+        for first in range(p * n // count, last, BLOCK):
+            some[:] = 0
+            for i in range(first, min(last, first + BLOCK)):
+                row = x[i]
+                for c in range(some.size):
+                    some[c] += row[c]
+            for c in range(some.size):
+                total[p, c] += some[c]
+
+
 def _all_pixels(x):
     """(B, C, …) as (B · positions, C)"""
     return channels_last(x).reshape(-1, x.shape[1])
+
+
+@for_equal_types
+def pixel_sums(x):
+    """Σ over batch and positions, (C,)."""
+    pixels = _all_pixels(x)
+    n, c = pixels.shape
+    together = next(k for k in (8, 4, 2, 1) if n % k == 0)  # pixels: a longer row is a better vector loop
+    total = np.empty((pieces(n // together), together * c))
+    _piece_totals(pixels.reshape(-1, together * c), total, work=x.size)
+    return total.reshape(-1, c).sum(axis=0).astype(x.dtype)
 
 
 @for_equal_types

@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from minigen.kernels import few, reference
+from minigen.kernels import few, reference, winograd
 from minigen.kernels.layout import channels_last, empty_image, writable_view
 from minigen.kernels.product import matrix_product
 from minigen.kernels.reference.convolution import out_size
@@ -44,6 +44,9 @@ def convolution(x, weight, stride, padding, dilation, groups, bias=None):
         at = _seen((oh, ow), (h, w), (kh, kw), stride, padding, dilation)
         few.fold(matrix_product(_pixels(x), columns), at, _start(bias, o, x.dtype), memory)
         return y
+    settings = x.shape, weight.shape, x.dtype, stride, padding, dilation, groups
+    if winograd.suits(*settings) and winograd.convolve(_image(x), _unlocked(weight), bias, False, memory):
+        return y
     (ph, pw), (dh, dw) = padding, dilation
     taps = [(i * kw + j, i * dh - ph, j * dw - pw) for i in range(kh) for j in range(kw)]
     plan = _plan(
@@ -55,11 +58,15 @@ def convolution(x, weight, stride, padding, dilation, groups, bias=None):
 
 def convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias=None):
     """(K.2) in two dimensions, plus a bias per channel of the result: a transposed convolution."""
-    if g.dtype != weight.dtype or not _finite(weight):
-        return reference.convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias)
     b, c, h, w = shape
     _, _, kh, kw = weight.shape
     dx, memory = empty_image(shape, g.dtype)
+    settings = shape, weight.shape, g.dtype, stride, padding, dilation, groups
+    if g.dtype == weight.dtype and winograd.suits(*settings):
+        if winograd.convolve(_image(g), _unlocked(weight), bias, True, memory):
+            return dx
+    if g.dtype != weight.dtype or not _finite(weight):
+        return reference.convolution_input_adjoint(g, weight, shape, stride, padding, dilation, groups, bias)
     if few.suits(g.shape[1], c, kh * kw, groups) and dx.size:
         columns = weight.transpose(0, 2, 3, 1).reshape(g.shape[1], kh * kw * c)
         at = _reached((h, w), g.shape[2:], (kh, kw), stride, padding, dilation)
@@ -86,6 +93,9 @@ def convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups):
         return reference.convolution_weight_adjoint(x, g, shape, stride, padding, dilation, groups)
     weight = np.zeros(shape, x.dtype)
     if g.size == 0 or weight.size == 0:
+        return weight
+    settings = x.shape, shape, x.dtype, stride, padding, dilation, groups
+    if winograd.suits(*settings) and winograd.weight_adjoint(_image(x), channels_last(g), weight):
         return weight
     plan = _sum_plan(x.shape, g.shape, shape, stride, padding, dilation, groups, x.itemsize)
     frame, corner, step, window, taps, segments, sizes, shares = plan
@@ -231,7 +241,7 @@ def _run(plan, source, weight, groups, bias, memory):
         return
     panels = np.empty(plan["panels"], memory.dtype)
     o, c, kh, kw = weight.shape
-    weight = writable_view(np.ascontiguousarray(weight)).reshape(groups, o // groups, c, kh * kw)
+    weight = _unlocked(weight).reshape(groups, o // groups, c, kh * kw)
     _pack_taps(weight, plan["taps"], plan["transposed"], panels)
     _window_product(source, *plan["arguments"], panels, start, memory, *plan["targets"])
 
@@ -268,6 +278,11 @@ def _images(batch, outputs, image_bytes):
 def _lanes(columns, itemsize):
     """The width of a panel: two vectors."""
     return VECTORS * LANES[itemsize]
+
+
+def _unlocked(weight):
+    """The weights in row-major order, for a kernel that reads them."""
+    return writable_view(np.ascontiguousarray(weight))
 
 
 def _image(x):

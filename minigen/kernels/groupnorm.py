@@ -22,7 +22,7 @@ S = Σ u and A = Σ u · (x − mean). Then db = S, dw = r · A, and with n numb
 
     dx = r · w · u − r · (Σ w S) / n − (x − mean) · r³ · (Σ w A) / n         sums over the group's channels   (N.4)
 
-In batch norm every channel is a group, over the whole batch.
+In batch norm every channel is a group, over the whole batch. In group norm w and b may differ from image to image.
 """
 
 import numpy as np
@@ -108,6 +108,16 @@ def _add_sums(u, x, mean, total, along):
 
 
 @device
+def _gradient_here(x, mean, scale, shift, slope, dx):
+    """(N.4), with u in dx (a loop of its own, because one that may overlap with itself is no vector loop)."""
+    n, channels = x.shape
+    for i in range(n):
+        row, result = x[i], dx[i]
+        for c in range(channels):
+            result[c] = result[c] * scale[c] - shift[c] - (row[c] - mean[c]) * slope[c]
+
+
+@device
 def _gradient(u, x, mean, scale, shift, slope, dx):
     """(N.4) with its factors for each channel."""
     n, channels = x.shape
@@ -121,13 +131,15 @@ def _gradient(u, x, mean, scale, shift, slope, dx):
 
 
 @kernel
-def _group_norm(x, weight, bias, eps, silu, mean, inverse_std, y):
+def _group_norm(x, weights, biases, eps, silu, mean, inverse_std, y):
+    """weights and biases (B or 1, C)"""
     images, n, channels = x.shape
     groups = mean.shape[1]
     width = channels // groups
     for b in prange(images):
         centre, squares = np.empty(channels), np.empty(channels)
         means, scale = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+        weight, bias = weights[b % weights.shape[0]], biases[b % biases.shape[0]]
         _moments(x[b], centre, squares)
         for k in range(groups):
             m, s = 0.0, 0.0
@@ -150,14 +162,15 @@ def _group_norm(x, weight, bias, eps, silu, mean, inverse_std, y):
 
 
 @kernel
-def _group_norm_backward(g, x, weight, bias, mean, inverse_std, silu, dx, dweight, dbias):
-    """(N.4); dweight and dbias (B, C) hold each image's share."""
+def _group_norm_backward(g, x, weights, biases, mean, inverse_std, silu, dx, dweight, dbias):
+    """(N.4); weights and biases (B or 1, C), dweight and dbias (B, C) hold each image's share."""
     images, n, channels = x.shape
     groups = mean.shape[1]
     width = channels // groups
     for b in prange(images):
         means, scale = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
         shift, slope = np.empty(channels, x.dtype), np.empty(channels, x.dtype)
+        weight, bias = weights[b % weights.shape[0]], biases[b % biases.shape[0]]
         total, along = dbias[b], dweight[b]
         for c in range(channels):
             means[c] = mean[b, c // width]
@@ -182,32 +195,41 @@ def _group_norm_backward(g, x, weight, bias, mean, inverse_std, silu, dx, dweigh
                 slope[c] = r * r * r * a / (n * width)
                 along[c] *= r
         if silu:
-            _gradient(dx[b], x[b], means, scale, shift, slope, dx[b])
+            _gradient_here(x[b], means, scale, shift, slope, dx[b])
         else:
             _gradient(g[b], x[b], means, scale, shift, slope, dx[b])
 
 
 def _forward(x, weight, bias, groups, eps, silu):
-    c = x.shape[1]
     y, pixels = empty_image(x.shape, x.dtype)
     mean, inverse_std = np.empty((2, x.shape[0], groups), x.dtype)
-    weight, bias = vector(weight, c), vector(bias, c)
+    weight, bias = _per_image(weight, x), _per_image(bias, x)
     _group_norm(channels_last(x), weight, bias, eps, silu, mean, inverse_std, pixels, work=4 * x.size)
     return y, (mean, inverse_std)
 
 
 def _backward(g, x, weight, bias, mean, inverse_std, silu):
-    b, c = x.shape[:2]
     dx, pixels = empty_image(x.shape, x.dtype)
-    dweight, dbias = np.empty((2, b, c))
-    arrays = vector(weight, c), vector(bias, c), mean, inverse_std
+    dweight, dbias = np.empty((2, *x.shape[:2]))
+    arrays = _per_image(weight, x), _per_image(bias, x), mean, inverse_std
     _group_norm_backward(channels_last(g), channels_last(x), *arrays, silu, pixels, dweight, dbias, work=5 * x.size)
-    return dx, dweight.sum(axis=0).astype(x.dtype), dbias.sum(axis=0).astype(x.dtype)
+    return dx, _summed(dweight, weight), _summed(dbias, bias)
+
+
+def _per_image(parameter, x):
+    """Parameters (C,) as (1, C), and those for each image as (B, C)."""
+    b, c = x.shape[:2]
+    return vector(parameter, c)[None] if parameter.ndim < 2 else vector(parameter.reshape(-1), b * c).reshape(b, c)
+
+
+def _summed(shares, parameter):
+    """Each image's share (B, C) of the gradient for a parameter, summed if all images have the same."""
+    return (shares if parameter.ndim == 2 else shares.sum(axis=0)).astype(parameter.dtype)
 
 
 @for_equal_types
 def group_norm(x, weight, bias, *, groups, eps):
-    """x̂ over each group of channels and all positions, then per-channel weight and bias; extras: mean, 1/std."""
+    """x̂ over each group of channels and all positions, then weight and bias (C,) or (B, C); extras: mean, 1/std."""
     return _forward(x, weight, bias, groups, eps, False)
 
 

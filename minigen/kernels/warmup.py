@@ -63,6 +63,8 @@ class _Inputs:
 
         self.flat, self.rows, self.vector, self.scalar = ones(64), ones(6, 8), ones(8), ones(6)
         self.image, self.filters, self.one_filter = ones(2, 8, 6, 6), ones(8, 8, 3, 3), ones(1, 8, 3, 3)
+        self.wide_image, self.wide_filters = ones(2, 16, 6, 6), ones(48, 16, 3, 3)  # for winograd.py
+        self.wide_gradient = ones(2, 48, 6, 6)
         self.matrix, self.tokens, self.packed = ones(64, 64), ones(1, 2, 5, 8), ones(1, 5, 48)
         self.large = ones(8, 400), ones(400, 700)  # enough panels that A is packed as well
         self.index = np.arange(6) % 4
@@ -112,11 +114,18 @@ def _self_attend_backward(function, x):
 def _convolve(function, x):
     for weight in (x.filters, x.one_filter):
         function(x.image, weight, *_PLAIN)
+    function(x.wide_image, x.wide_filters, *_PLAIN)
 
 
 def _convolve_back(function, x):
     function(x.image, x.filters, x.image.shape, *_PLAIN)
     function(x.image, x.filters[:, :1].copy(), (2, 1, 6, 6), *_PLAIN)
+    function(x.wide_gradient, x.wide_filters, x.wide_image.shape, *_PLAIN)
+
+
+def _convolve_weights(function, x):
+    function(x.image, x.image, x.filters.shape, *_PLAIN)
+    function(x.wide_image, x.wide_gradient, x.wide_filters.shape, *_PLAIN)
 
 
 def _multiply(function, x):
@@ -149,7 +158,7 @@ _OTHERS = {
     "group_norm_silu": lambda f, x: f(x.image, x.vector, x.vector, **_GROUPS),
     "group_norm_backward": lambda f, x: _group_back(f, "group_norm", x),
     "group_norm_silu_backward": lambda f, x: _group_back(f, "group_norm_silu", x),
-    "batch_moments": lambda f, x: f(x.image),
+    "pixel_sums": lambda f, x: f(x.image), "batch_moments": lambda f, x: f(x.image),
     "batch_norm": lambda f, x: f(x.image, x.vector, x.vector, mean=x.vector, var=x.vector, **_NORM),
     "batch_norm_backward": lambda f, x: f(x.image, x.image, x.vector, x.vector, mean=x.vector, var=x.vector, **_NORM),
     "adam": lambda f, x: f(x.flat, [x.flat], x.flat, x.flat, None, shrink=1.0, **_ADAM),
@@ -170,7 +179,7 @@ _OTHERS = {
     "self_attention": lambda f, x: f(x.packed, num_heads=2),
     "self_attention_backward": _self_attend_backward,
     "convolution": _convolve, "convolution_input_adjoint": _convolve_back,
-    "convolution_weight_adjoint": lambda f, x: f(x.image, x.image, x.filters.shape, *_PLAIN),
+    "convolution_weight_adjoint": _convolve_weights,
     "matrix_product": _multiply,
 }  # fmt: skip
 

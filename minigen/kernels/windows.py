@@ -27,26 +27,29 @@ from minigen.kernels.tile import ROWS, SUM_ROWS, sum_tile, tile
 BLOCK = 128  # pixels: a block of the image, and of g, fits the first-level cache
 
 
-@kernel
-def _pack_taps(weight, taps, transposed, panels):
-    """Weights (groups, O, C, kh · kw) as panels (groups, count, rows, width), padded with zeros to full panels.
+@device
+def pack_panel(weight, taps, transposed, first, panel):
+    """Weights (O, C, kh · kw) as one panel (rows, width), padded with zeros, of the columns from `first`.
 
     Rows are (tap, channel) and columns outputs; with `transposed`, rows are (tap, output) and columns channels.
     """
-    groups, count, rows, width = panels.shape
-    depth = rows // taps.size
-    columns = weight.shape[2] if transposed else weight.shape[1]
+    depth = panel.shape[0] // taps.size
+    filled = min(panel.shape[1], (weight.shape[1] if transposed else weight.shape[0]) - first)
+    panel[:, filled:] = 0
+    for k in range(depth):
+        for i in range(filled):
+            of_taps = weight[k, first + i] if transposed else weight[first + i, k]
+            for t in range(taps.size):
+                panel[t * depth + k, i] = of_taps[taps[t]]
+
+
+@kernel
+def _pack_taps(weight, taps, transposed, panels):
+    """Weights (groups, O, C, kh · kw) as panels (groups, count, rows, width), see pack_panel."""
+    groups, count, _, width = panels.shape
     for job in prange(groups * count):
         group, j = job // count, job % count
-        filled = min(width, columns - j * width)
-        panel = panels[group, j]
-        panel[:, filled:] = 0
-        for k in range(depth):
-            for i in range(filled):
-                column = j * width + i
-                of_taps = weight[group, k, column] if transposed else weight[group, column, k]
-                for t in range(taps.size):
-                    panel[t * depth + k, i] = of_taps[taps[t]]
+        pack_panel(weight[group], taps, transposed, j * width, panels[group, j])
 
 
 @device

@@ -149,7 +149,8 @@ class RMSNorm(Module):
 class GroupNorm(Module):
     """Mean 0 and variance 1 over each group of channels, then a learnt scale and shift per channel.
 
-    `norm(x, activation="silu")` is silu(norm(x)) in one pass.
+    `norm(x, activation="silu")` is silu(norm(x)) in one pass, and `norm(x, scale=a, shift=b)` is norm(x) · a + b, with
+    a and b (B, C), for each example and channel.
     """
 
     def __init__(self, num_groups, num_channels, eps=1e-5):
@@ -159,8 +160,13 @@ class GroupNorm(Module):
         self.weight = parameter(np.ones(num_channels))
         self.bias = parameter(np.zeros(num_channels))
 
-    def forward(self, x, activation=None):
-        return ops.group_norm(x, self.num_groups, self.weight, self.bias, self.eps, activation)
+    def forward(self, x, activation=None, scale=None, shift=None):
+        weight, bias = self.weight, self.bias
+        if scale is not None:
+            weight, bias = scale * weight, scale * bias  # (B, C)
+        if shift is not None:
+            bias = bias + shift
+        return ops.group_norm(x, self.num_groups, weight, bias, self.eps, activation)
 
     def extra_repr(self):
         return f"{self.num_groups}, {self.weight.size}, eps={self.eps}"

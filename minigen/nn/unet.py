@@ -133,12 +133,12 @@ class ResidualBlock(Module):
 
     def forward(self, x, told):
         h = self.conv1(self.norm1(x, activation="silu"))
-        said = ops.reshape(self.time(told), (len(x), -1, 1, 1))
+        said = self.time(told)
         if self.shift_only:
-            h = self.norm2(h + said, activation="silu")
+            h = self.norm2(h + ops.reshape(said, (len(x), -1, 1, 1)), activation="silu")
         else:
-            scale, shift = ops.chunk(said, 2, dim=1)
-            h = ops.silu(self.norm2(h) * (1.0 + scale) + shift)
+            scale, shift = ops.chunk(said, 2, dim=1)  # (B, O) each
+            h = self.norm2(h, activation="silu", scale=1.0 + scale, shift=shift)
         return self.skip(x) + self.conv2(self.dropout(h))
 
 

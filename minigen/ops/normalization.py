@@ -23,7 +23,8 @@ def _normalise(x, dim, eps):
 
 
 def _per_channel(x, ndim):
-    return reshape(x, shape=(1, -1) + (1,) * (ndim - 2))
+    """(C,) or (B, C) with the axes of x (B, C, …)."""
+    return reshape(x, shape=(*((1, -1) if x.ndim < 2 else x.shape), *(1,) * (ndim - 2)))
 
 
 # -- over the last axis ---------------------------------------------------------------------------------------
@@ -71,7 +72,7 @@ _THEN = {None: _group_norm, "silu": _group_norm_silu}
 
 
 def group_norm(x, num_groups, weight, bias, eps=1e-5, activation=None):
-    """Normalise over groups of channels.  Shapes: x (B, C, …), weight and bias (C,).
+    """Normalise over groups of channels.  Shapes: x (B, C, …), weight and bias (C,), or (B, C) for each example.
 
     activation="silu" applies silu to the result in the same pass.
 
@@ -80,6 +81,9 @@ def group_norm(x, num_groups, weight, bias, eps=1e-5, activation=None):
     """
     if x.ndim < 2 or x.shape[1] % num_groups:
         raise ShapeError(f"group_norm: {num_groups} groups do not divide the channels of x {tuple(x.shape)}")
+    if any(p.ndim == 2 and tuple(p.shape) != tuple(x.shape[:2]) for p in (weight, bias)):
+        raise ShapeError(f"group_norm: weight {tuple(weight.shape)} and bias {tuple(bias.shape)} for x "
+                         f"{tuple(x.shape)}; expected (C,), or (B, C) for each example")
     if activation not in _THEN:
         raise ValueError(f"group_norm: activation={activation!r}; expected None or 'silu'")
     return _THEN[activation](x, weight, bias, groups=num_groups, eps=eps)

@@ -49,6 +49,8 @@ def _count(name, shape, dim):
 @primitive(x=lambda g, x_shape, dim: broadcast_to(reshape(g, shape=_kept_shape(x_shape, dim)), shape=x_shape))
 def sum(x, dim=None, keepdim=False):
     """Σ x along dim. The gradient of a sum reaches every term unchanged."""
+    if dim == (0, 2, 3) and x.ndim == 4 and not keepdim:
+        return kernels.pixel_sums(x)
     return np.sum(x, axis=_as_axis(dim), keepdims=keepdim)
 
 

@@ -44,6 +44,7 @@ def group_normalised(d):
         call(d.normal(2, 6, 3), d.normal(6), d.normal(6), num_groups=2),
         call(d.normal(2, 4, 2, 3), d.normal(4), d.normal(4), num_groups=4),
         call(d.normal(3, 4), d.normal(4), d.normal(4), num_groups=1),
+        call(d.normal(2, 4, 3), d.normal(4), d.normal(2, 4), num_groups=2),  # a bias for each example
     ]
 
 
@@ -261,6 +262,7 @@ LAYERED = {
     "group_norm_silu": lambda d: [
         call(d.normal(2, 6, 3), d.normal(6), d.normal(6), groups=2, eps=1e-5),
         call(d.normal(2, 4, 2, 3), d.normal(4), d.normal(4), groups=4, eps=1e-2),
+        call(d.normal(3, 4, 2, 2), d.normal(3, 4), d.normal(3, 4), groups=2, eps=1e-2),
     ],
     "scaled_dot_product_attention": attentions,
     "self_attention": lambda d: [

@@ -65,10 +65,21 @@ def test_norms_over_rows_equal_their_definitions(shape, dtype):
 def test_group_norms_equal_their_definitions(shape, groups, dtype):
     rng = np.random.default_rng(2)
     weight, bias = draw(rng, shape[1:2], dtype, "reversed"), draw(rng, shape[1:2], dtype)
+    of_image = draw(rng, shape[:2], dtype)  # for each image its own
     for order in ORDERS:
         x, g = draw(rng, shape, dtype, order), draw(rng, shape, dtype, "C")
         for name in ("group_norm", "group_norm_silu"):
-            both_ways(groupnorm, name, x, (weight, bias), g, dtype, groups=groups, eps=1e-2)
+            for parameters in ((weight, bias), (of_image, bias), (of_image, of_image)):
+                both_ways(groupnorm, name, x, parameters, g, dtype, groups=groups, eps=1e-2)
+
+
+@BOTH
+@pytest.mark.parametrize("shape", [shape for shape, _ in IMAGES])
+def test_sums_over_pixels_equal_their_definition(shape, dtype):
+    rng = np.random.default_rng(12)
+    for order in ORDERS:
+        x = draw(rng, shape, dtype, order)
+        agree((watched(batchnorm.pixel_sums, x),), (reference.pixel_sums(x),), dtype)
 
 
 @BOTH

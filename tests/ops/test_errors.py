@@ -163,6 +163,7 @@ BAD = {
     "group_norm": [
         (lambda: ops.group_norm(t(2, 5), 2, t(5), t(5)), ["2 groups", "(2, 5)"]),
         (lambda: ops.group_norm(t(2, 4, 3), 2, t(3), t(3)), ["(2, 4, 3)", "(3,)"]),
+        (lambda: ops.group_norm(t(2, 4, 3), 2, t(1, 4), t(4)), ["(2, 4, 3)", "(1, 4)"]),
     ],
     "self_attention": [(lambda: ops.self_attention(t(3, 8), 2), ["(3, 8)", "2 heads"])],
     "scaled_dot_product_attention": [

@@ -21,7 +21,8 @@ def _normalise_backward(g, normal, inverse_std, axes):
 
 
 def _per_channel(x, ndim):
-    return x.reshape((1, -1) + (1,) * (ndim - 2))
+    """(C,) or (B, C) with the axes of x (B, C, …)."""
+    return x.reshape((*((1, -1) if x.ndim < 2 else x.shape), *(1,) * (ndim - 2)))
 
 
 # -- over the last axis ---------------------------------------------------------------------------------------
@@ -61,7 +62,7 @@ def _grouped(x, groups):
 
 
 def group_norm(x, weight, bias, *, groups, eps):
-    """x̂ over each group of channels and all positions, then per-channel weight and bias.
+    """x̂ over each group of channels and all positions, then weight and bias: per channel (C,), or per image too (B, C).
 
     Extras: mean and 1/std, (B, groups).
     """
@@ -74,12 +75,13 @@ def group_norm(x, weight, bias, *, groups, eps):
 
 def group_norm_backward(g, x, weight, bias, mean, inverse_std, *, groups, eps):
     """Gradients for x, weight, bias."""
-    others = (0, *range(2, x.ndim))
+    others = {parameter.ndim: (0, *range(2, x.ndim))[parameter.ndim - 1 :] for parameter in (weight, bias)}
     shape = _grouped(x, groups)
     normal = (x.reshape(shape) - mean[..., None]) * inverse_std[..., None]
     scaled = (g * _per_channel(weight, x.ndim)).reshape(shape)
     dx = _normalise_backward(scaled, normal, inverse_std[..., None], (-1,)).reshape(x.shape)
-    return dx, (g * normal.reshape(x.shape)).sum(axis=others), g.sum(axis=others)
+    along = g * normal.reshape(x.shape)
+    return dx, along.sum(axis=others[weight.ndim]), g.sum(axis=others[bias.ndim])
 
 
 def group_norm_silu(x, weight, bias, *, groups, eps):
@@ -104,6 +106,11 @@ def _sigmoid(x):
 
 
 # -- over the batch -------------------------------------------------------------------------------------------
+
+
+def pixel_sums(x):
+    """Σ over batch and positions, (C,): the gradient for a bias per channel."""
+    return x.sum(axis=(0, *range(2, x.ndim)))
 
 
 def batch_moments(x):
