@@ -55,8 +55,8 @@ network's features; `nearest_ratio` is how far the nearest training picture is, 
 that was held out (of copies 0); `reconstruction_mse` the squared error per pixel, paper 0 and ink 1.
 - **Enlarged letters**: `read` is the share that a frozen network reads right, `mean_error` how far the means of 2×2 \
 pixels are from the small picture (root mean square, ink 1), `psnr` is in decibels.
-- **Heads**: `healed_as_healthy` is the share of heads that the frozen network reads as healthy once the lesion was cut \
-out and the hole filled, `healed_error` the root mean square difference there from the true healthy head (white 1).
+- **Heads**: `healed_as_healthy` is the share of heads read as healthy once the lesion was cut out and the hole \
+filled, `healed_error` the root mean square difference there from the true healthy head (white 1).
 - **Text**: `test_best` is of the order that was best on the validation text; `validation_with_context` gives every \
 character at least half a block of context; `excess` is the share by which the test stories cost more nats than their \
 exact −log p.

@@ -160,7 +160,8 @@ def test_the_picture_is_drawn_for_pictures_only(letters, tmp_path):
 @pytest.mark.parametrize("name", ["vae-digits", "vae-digits-categorical", "vae-glyphs", "made-digits",
                                   "pixelcnn-digits", "pixelcnn-glyphs", "gmm-ring",
                                   "gan-ring", "gan-grid", "gan-digits", "dcgan-glyphs", "vaegan-glyphs",
-                                  "stylegan-glyphs", "score-grid", "diffusion-upscale", "diffusion-phantoms"])  # fmt: skip
+                                  "stylegan-glyphs", "score-grid", "diffusion-upscale",
+                                  "diffusion-phantoms"])  # fmt: skip
 def test_a_run_of_each_recipe_with_samples_to_measure_is_judged(name, tmp_path):
     recipes.run(name, quick=True, steps=3, out=tmp_path / "run", progress=False, say=lambda line: None)
     text = []
