@@ -56,7 +56,7 @@ class Experiment(picture_diffusion.Experiment):
     at_once = 149
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
-        self.measured = 40 if quick else None  # how many digits the likelihoods are of; default all
+        self.test_size = 40 if quick else None  # how many digits the likelihoods are of; default all
         if quick:
             self.bound_draws, self.ode_draws = 20, 1
         super().__init__(seed, quick, data=data, steps=steps)
@@ -140,7 +140,7 @@ class Experiment(picture_diffusion.Experiment):
         test_bound_asked    the bound on −log p(x|class) plus log 10: another upper end for −log p(x), that of the ten
                             classes' mixture, since p(x) ≥ p(x|class)/10
         """
-        images, labels = (part[: self.measured] for part in self.held_out)
+        images, labels = (part[: self.test_size] for part in self.held_out)
         rng = np.random.default_rng([self.seed, 2])
         bound = float(self.bound(images, rng, draws=self.bound_draws).mean())
         asked = float(self.bound(images, rng, draws=self.bound_draws, labels=labels).mean())
