@@ -165,5 +165,5 @@ RECIPE = base.Recipe(
     anchor="the same split: PixelCNN 76.3, MADE 84.3, VAE ≤ 84.8; real test digits: read 0.993, Fréchet 0.42",
     source="Kingma et al. 2021, arXiv:2107.00630; Song et al. 2021, arXiv:2011.13456 (ODE)",
     budget_seconds=600,
-    demo_steps=320,
+    demo_steps=600,
 )

@@ -138,6 +138,11 @@ def twins():
         return x ** (torch.tensor(exponent) if isinstance(exponent, np.ndarray) else exponent)
 
     same = "add sub mul div neg exp log log1p expm1 sqrt sin cos tanh sigmoid abs relu erf maximum minimum matmul"
+    def group_norm(x, w, b, groups, eps=1e-5):
+        """PyTorch's takes one scale and shift for all examples."""
+        w, b = (part.reshape(*((1, -1) if part.ndim < 2 else part.shape), *(1,) * (x.ndim - 2)) for part in (w, b))
+        return F.group_norm(x, groups, eps=eps) * w + b
+
     table = {name: getattr(torch, name) for name in same.split()}
     table |= {
         "softplus": F.softplus, "silu": F.silu, "gelu": F.gelu, "leaky_relu": F.leaky_relu, "elu": F.elu,
@@ -191,8 +196,8 @@ def twins():
         # normalisation, attention, losses
         "layer_norm": lambda x, w, b, eps=1e-5: F.layer_norm(x, x.shape[-1:], w, b, eps),
         "rms_norm": lambda x, w, eps=None: F.rms_norm(x, x.shape[-1:], w, eps),
-        "group_norm": lambda x, w, b, num_groups: F.group_norm(x, num_groups, w, b),
-        "group_norm_silu": lambda x, w, b, groups, eps: F.silu(F.group_norm(x, groups, w, b, eps)),
+        "group_norm": lambda x, w, b, num_groups: group_norm(x, w, b, num_groups),
+        "group_norm_silu": lambda x, w, b, groups, eps: F.silu(group_norm(x, w, b, groups, eps)),
         "batch_norm": lambda x, w, b, eps=1e-5: F.batch_norm(x, None, None, w, b, True, eps=eps),
         "scaled_dot_product_attention": attention, "self_attention": self_attention,
         "cross_entropy": cross_entropy, "bce_with_logits": bce, "mse": mse,
