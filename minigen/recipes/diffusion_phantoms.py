@@ -135,8 +135,9 @@ RECIPE = base.Recipe(
     summary="a diffusion model that draws heads with and without a lesion, and heals them, 32×32",
     lesson="11",
     build=Experiment,
-    # Seed 0 gave 0.960, 0.61, 0.976, 1.0 and 0.054; the bands leave room for other seeds.
-    band={"read_as_asked": (0.9, 0.995), "frechet": (0.3, 1.2), "recall": (0.94, 0.995),
+    # Seeds 0, 1, 2 gave 0.960, 0.919, 0.929; 0.61, 0.69, 0.42; 0.976 to 0.989; 1.0; 0.054 to 0.055. (The guidance was
+    # chosen on seed 0, so its first figure is a little flattered.)
+    band={"read_as_asked": (0.86, 0.995), "frechet": (0.3, 1.2), "recall": (0.94, 0.995),
           "healed_as_healthy": (0.97, 1.0), "healed_error": (0.04, 0.07)},  # fmt: skip
     quick_band={"frechet": (8.0, 40.0), "healed_error": (0.06, 0.18)},
     anchor="real held-out heads: read 0.999, Fréchet 0.12, recall 0.995; lesions unhealed: error 0.31",
