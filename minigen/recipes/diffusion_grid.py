@@ -48,8 +48,9 @@ class Experiment(planar.Experiment):
         network = PointNet(2, 2, width=self.width, blocks=self.blocks, waves=self.waves, rng=self.rng)
         self.model = Diffusion(network, self.schedule)
         self.optimizer = Adam(self.model.parameters(), lr=self.rate)
-        self.rates = Schedule(self.optimizer, cosine, total=self.steps, warmup=100, final=self.last_rate)
-        self.ema = EMA(self.model, min(self.averaging, 1 - 10 / self.steps))
+        self.rates = Schedule(self.optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 4),
+                              final=self.last_rate)
+        self.ema = EMA(self.model, max(0.0, min(self.averaging, 1 - 10 / self.steps)))
         self.taken = Counter()
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
                       "rng": self.rng}

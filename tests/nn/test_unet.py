@@ -69,7 +69,11 @@ def test_every_pixel_sees_every_other_only_through_depth_or_attention():
     assert seen(multiples=(1, 1, 1), attention=()).all()
 
 
-def _plain(x, activation=None):
+def _plain(x, activation=None, scale=None, shift=None):
+    """What a norm does besides normalising."""
+    if scale is not None:
+        scale, shift = (ops.reshape(part, (*part.shape, 1, 1)) for part in (scale, shift))
+        x = x * scale + shift
     return ops.silu(x) if activation == "silu" else x
 
 
