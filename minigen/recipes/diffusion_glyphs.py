@@ -27,10 +27,12 @@ where the time goes: at full size 24 channels cost as much as 48 at half size.
 The three that follow the flow arrive at the same letters, and at the same distance, after 20 steps; what is left is the
 network's error. Chance as it is renewed on the way (ancestral) takes more steps and then mends some of that. Karras'
 noise, 40 % of the steps' own (γ at most 0.4), is too much for a thousand steps.
+
+The figures 11_steps_letters.png and 11_letters_by_steps.png are drawn by `picture_diffusion.steps_curves`, from these
+figures, and `steps_picture`, of eight letters that are not among the 260.
 """
 
-from minigen.recipes import base, picture_diffusion
-from minigen.recipes.pixelcnn_glyphs import letters
+from minigen.recipes import base, dcgan_glyphs, picture_diffusion
 from minigen.recipes.vae_glyphs import CAPITALS, LEVELS, SIZE
 
 
@@ -40,9 +42,7 @@ class Experiment(picture_diffusion.Experiment):
     high, side, classes = LEVELS - 1, SIZE, len(CAPITALS)
     reader, among = "glyphs", CAPITALS
 
-    def load(self, quick):
-        """Letters to train on, and 1,000 that were held out."""
-        return letters(1500 if quick else 6000, seed=1), letters(1000, seed=3)
+    load = dcgan_glyphs.Experiment.load  # the letters to train on, and those held out, are those of the GAN
 
 
 RECIPE = base.Recipe(

@@ -55,10 +55,6 @@ class Experiment(planar.Experiment):
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
                       "rng": self.rng}
 
-    def points(self):
-        """A batch of clean points as the network sees them, (B, 2)."""
-        return (self.scale * self.truth.sample(self.batch_size, rng=self.rng)).astype(np.float32)
-
     def step(self):
         """One step on the simple loss (11.17)."""
         self.rates(self.taken.advance())

@@ -60,10 +60,6 @@ class Experiment(planar.Experiment):
         self.state = {"model": self.model, "generator": self.forger, "discriminator": self.critic, "ema": self.ema,
                       "steps": self.taken, "rng": self.rng}
 
-    def points(self):
-        """A batch of real points as the networks see them, (B, 2)."""
-        return (self.scale * self.truth.sample(self.batch_size, rng=self.rng)).astype(np.float32)
-
     def step(self):
         """The discriminator's step or steps, then the generator's."""
         share = self.taken.advance() / self.steps

@@ -4,11 +4,11 @@ The network predicts v, (11.7), with equal weight at all times of the cosine sch
 hundred steps and falls along a cosine; samples come from the weights' moving average. The class is withheld from one
 example in ten, so that the same network also knows pictures of any class (guidance, lesson 12).
 
-`few_steps` draws the same pictures, from the same noise, with fewer and fewer steps of each sampler:
+`few_steps` draws pictures from the same noise with few steps of each sampler, and with many:
 
     python -m minigen.recipes.picture_diffusion RUN [--pictures 260] [--out FOLDER]
 
-reads a finished run, prints the table and writes it to steps.json; steps.png shows the first picture of some classes,
+reads a finished run, prints the table and writes it to steps.json; steps.png shows the first eight pictures,
 steps_curves.png the figures.
 """
 
@@ -167,7 +167,7 @@ def few_steps(experiment, pictures, *, steps=STEPS, chosen=tuple(SAMPLERS), say=
 
 
 def steps_picture(shown, chosen, high, path, title):
-    """The pictures of some classes by each sampler (rows) with each number of steps (columns), into a PNG file."""
+    """Chosen pictures by each sampler (rows) with each number of steps (columns), into a PNG file."""
     from minigen import viz
 
     counts = list(next(iter(shown.values())))

@@ -14,9 +14,14 @@ class Experiment(base.Experiment):
     """An experiment whose samples are points, (n, 2).
 
     truth:   the mixture that they should follow, with `means`, `sigma` and `sample`
+    scale:   what the points are multiplied with before the network sees them
     """
 
-    truth = None
+    truth, scale = None, 1.0
+
+    def points(self):
+        """A batch of true points as the network sees them, (B, 2)."""
+        return (self.scale * self.truth.sample(self.batch_size, rng=self.rng)).astype(np.float32)
 
     def counted(self, sampler, prefix=""):
         """Modes captured, share of high quality, reverse KL over the modes in nats: of 2,500 samples, a dict.

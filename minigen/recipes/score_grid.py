@@ -59,10 +59,6 @@ class Experiment(planar.Experiment):
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
                       "rng": self.rng}
 
-    def points(self):
-        """A batch of clean points as the network sees them, (B, 2)."""
-        return (self.scale * self.truth.sample(self.batch_size, rng=self.rng)).astype(np.float32)
-
     def step(self):
         """One step on (10.9), at a rate that rises quickly and then falls to 0 like a cosine."""
         share = self.taken.advance() / self.steps

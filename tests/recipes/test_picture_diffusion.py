@@ -27,7 +27,7 @@ def experiment():
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_each_sampler_draws_the_same_picture_from_the_same_noise_whatever_is_drawn_beside_it(experiment, sampler):
+def test_each_sampler_draws_the_same_pictures_from_the_same_noise_and_others_from_other_noise(experiment, sampler):
     labels = [7, 2, 5]
     drawn, again = (experiment.drawn_by(sampler, 5, labels, np.random.default_rng(1)) for _ in range(2))
     assert drawn.shape == (3, 8, 8) and drawn.min() >= 0 and drawn.max() <= 16 and np.isfinite(drawn).all()
