@@ -26,7 +26,7 @@ ARROWS = {
     "errors": set(),
     "version": set(),
     "kernels": {"data.cache"},  # where compiled code is kept
-    "autograd": set(),
+    "autograd": {"kernels"},
     "ops": {"autograd", "kernels"},
     "nn": {"ops", "autograd"},
     "distributions": {"ops", "autograd"},

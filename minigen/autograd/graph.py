@@ -26,6 +26,7 @@ import weakref
 
 import numpy as np
 
+from minigen import kernels
 from minigen.autograd.mode import enable_grad, mode, no_grad
 from minigen.autograd.tensor import Tensor, Version, clock, constant
 from minigen.errors import AnomalyError, GraphError, ShapeError
@@ -200,11 +201,16 @@ def _walk(seeds, create_graph, wanted=None, release=False):
                 if watching:
                     _check_finite(node, contribution)
                 if parent in pending:
-                    contribution = pending[parent] + contribution
+                    contribution = _sum(pending[parent], contribution)
                 pending[parent] = contribution
             if release:
                 node.saved = None
             saved = contribution = None  # from here on a gradient is held by `pending` alone, see `_deposit`
+
+
+def _sum(a, b):
+    """a + b: of large arrays by the kernel, on all threads."""
+    return kernels.add(a, b) if type(a) is np.ndarray and a.size >= kernels.LARGE else a + b
 
 
 def _summed_to(shape, contribution, node):

@@ -22,6 +22,7 @@ import os
 
 from minigen.kernels import reference
 
+LARGE = 65_536  # elements, from which even a plain sum gains by more than one thread
 SMALL = 2048  # elements of the input; below this NumPy needs a few µs, no more than a kernel's call
 
 # The compiled functions, by the file that holds them.
@@ -33,7 +34,7 @@ COMPILED = {
     "elementwise": (
         "exp", "log", "erf", "tanh", "tanh_backward", "sigmoid", "sigmoid_backward", "relu", "relu_backward",
         "leaky_relu", "leaky_relu_backward", "softplus", "softplus_backward", "silu", "silu_backward", "gelu",
-        "gelu_backward",
+        "gelu_backward", "add",
     ),
     "rows": (
         "softmax", "softmax_backward", "log_softmax", "log_softmax_backward", "logsumexp", "logsumexp_backward",
@@ -50,6 +51,7 @@ COMPILED = {
         "average_pool", "average_pool_adjoint", "largest", "pick", "put", "upsample", "upsample_adjoint",
     ),
     "indexing": ("take_rows", "add_rows"),
+    "joining": ("join_channels", "cut_channels"),
     "convolutions": ("convolution", "convolution_input_adjoint", "convolution_weight_adjoint"),
     "product": ("matrix_product",),
     "transposing": ("contiguous",),

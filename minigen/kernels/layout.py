@@ -71,6 +71,11 @@ def in_order_of(x, *others):
     return lists
 
 
+def is_channels_last(x):
+    """True if the memory of x, (B, C, …), is one stretch in the order (B, …, C), and not in C order too."""
+    return x.ndim > 2 and not x.flags.c_contiguous and _last(x).flags.c_contiguous and x.dtype.char in "fd"
+
+
 def channels_last(x):
     """(B, C, …) as (B, positions, C) with the channels contiguous: a view if memory is so already, else a copy."""
     b, c, *positions = x.shape

@@ -63,6 +63,7 @@ class _Inputs:
 
         self.flat, self.rows, self.vector, self.scalar = ones(64), ones(6, 8), ones(8), ones(6)
         self.image, self.filters, self.one_filter = ones(2, 8, 6, 6), ones(8, 8, 3, 3), ones(1, 8, 3, 3)
+        self.last_image = ones(2, 6, 6, 8).transpose(0, 3, 1, 2)  # channels-last
         self.wide_image, self.wide_filters = ones(2, 16, 6, 6), ones(48, 16, 3, 3)  # for winograd.py
         self.wide_gradient = ones(2, 48, 6, 6)
         self.matrix, self.tokens, self.packed = ones(64, 64), ones(1, 2, 5, 8), ones(1, 5, 48)
@@ -138,6 +139,7 @@ def _rows_settings(function, x):
 
 
 _OTHERS = {
+    "add": lambda f, x: f(x.flat, x.flat),
     "gelu": lambda f, x: _both_gelu(f, x.flat),
     "gelu_backward": lambda f, x: _both_gelu(f, x.flat, x.flat),
     "softmax": _rows_settings, "log_softmax": _rows_settings, "logsumexp": _rows_settings,
@@ -174,6 +176,7 @@ _OTHERS = {
     "upsample": lambda f, x: f(x.image, 2), "upsample_adjoint": lambda f, x: f(x.image, 2),
     "take_rows": lambda f, x: f(x.rows, x.index),
     "add_rows": lambda f, x: f(x.rows, x.index, x.rows.shape),
+    "join_channels": lambda f, x: f(x.last_image, x.last_image), "cut_channels": lambda f, x: f(x.last_image, (3, 5)),
     "scaled_dot_product_attention": _attend,
     "scaled_dot_product_attention_backward": _attend_backward,
     "self_attention": lambda f, x: f(x.packed, num_heads=2),

@@ -379,3 +379,10 @@ def test_the_gradient_of_a_number_is_an_array_without_axes():
     w = Tensor(np.array(2.0), requires_grad=True)
     (w * 3.0).backward()
     assert type(w.grad.data) is np.ndarray and w.grad.data == 3
+
+
+def test_large_gradients_that_meet_are_added_as_small_ones_are():
+    rng = np.random.default_rng(3)
+    x = Tensor(rng.normal(size=(300, 300)), requires_grad=True)
+    (x * 2.0 + x * x + x).sum().backward()
+    np.testing.assert_allclose(x.grad.data, 3 + 2 * x.data, rtol=1e-14)

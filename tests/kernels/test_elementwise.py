@@ -15,7 +15,8 @@ TOLERANCE = {np.float32: 1e-5, np.float64: 1e-13}
 
 # name → (how many arrays, settings)
 FUNCTIONS = {
-    "exp": (1, {}), "log": (1, {}), "erf": (1, {}), "tanh": (1, {}), "sigmoid": (1, {}), "relu": (1, {}),
+    "add": (2, {}), "exp": (1, {}),
+    "log": (1, {}), "erf": (1, {}), "tanh": (1, {}), "sigmoid": (1, {}), "relu": (1, {}),
     "tanh_backward": (2, {}), "sigmoid_backward": (2, {}), "relu_backward": (2, {}),
     "leaky_relu": (1, {"negative_slope": 0.2}), "leaky_relu_backward": (2, {"negative_slope": 0.2}),
     "softplus": (1, {}), "softplus_backward": (2, {}), "silu": (1, {}), "silu_backward": (2, {}),

@@ -8,6 +8,7 @@ from minigen.kernels.reference.attention import *  # noqa: F403
 from minigen.kernels.reference.convolution import *  # noqa: F403
 from minigen.kernels.reference.elementwise import *  # noqa: F403
 from minigen.kernels.reference.indexing import *  # noqa: F403
+from minigen.kernels.reference.joining import *  # noqa: F403
 from minigen.kernels.reference.loss import *  # noqa: F403
 from minigen.kernels.reference.normalization import *  # noqa: F403
 from minigen.kernels.reference.optimizer import *  # noqa: F403
