@@ -70,6 +70,8 @@ class Logit(Bijection):
         if low < 0 or high > self.high:
             raise MinigenError(f"Logit: x from {low:g} to {high:g}; expected 0 to {self.high:g}")
         p = self.margin + x * ((1 - 2 * self.margin) / self.high)
+        end = float(np.finfo(x.dtype).eps)
+        p = ops.clip(p, end, 1 - end)  # an x rounded to the very end counts as just inside: its v is not infinite
         below, above = ops.log(p), ops.log(1 - p)
         return below - above, each_sum(self._stretch - below - above)
 
