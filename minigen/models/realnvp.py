@@ -163,9 +163,9 @@ class VectorNet(nn.Module):
     def __init__(self, mask, monotone, *, hidden=128, blocks=2, dropout=0.0, condition=0, rng):
         places = int((~mask).sum())
         self.shape, self.size, self.condition = (places, monotone.numbers), mask.size, condition
-        parts = [nn.Linear(mask.size + condition, hidden, rng=rng), nn.SiLU()]
+        parts = [nn.Linear(mask.size + condition, hidden, rng=rng), nn.SiLU(), nn.Dropout(dropout, rng=rng)]
         for _ in range(blocks):
-            parts.append(nn.Residual(nn.Dropout(dropout, rng=rng), nn.Linear(hidden, hidden, rng=rng), nn.SiLU()))
+            parts.append(nn.Residual(nn.Linear(hidden, hidden, rng=rng), nn.SiLU(), nn.Dropout(dropout, rng=rng)))
         self.layers = nn.Sequential(*parts)
         self.last = quiet(nn.Linear(hidden, math.prod(self.shape), rng=rng), np.tile(monotone.identity(), places))
 
