@@ -97,6 +97,13 @@ def case(name, dtype=np.float64, size=6):
     return bijection, Tensor(x.astype(dtype))
 
 
+def test_every_bijection_of_these_files_has_a_case():
+    modules = {f"minigen.models.{name}" for name in ("bijections", "realnvp", "glow", "maf", "dequantisation")}
+    known = {kind for kind in Bijection.__subclasses__() if kind.__module__ in modules}
+    used = {type(part) for name in CASES for part in fresh(name)[0].modules()}
+    assert known and known <= used
+
+
 @pytest.mark.parametrize("dtype, tolerance", [(np.float32, 1e-5), (np.float64, 1e-9)])
 @pytest.mark.parametrize("name", CASES)
 def test_the_inverse_leads_back_and_its_log_determinant_is_the_opposite(name, dtype, tolerance):
