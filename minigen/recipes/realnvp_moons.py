@@ -119,17 +119,18 @@ class Experiment(planar.Experiment):
         self.draw(axes, planar.SAMPLES, np.random.default_rng(0))
         low, high = axes.get_xlim(), axes.get_ylim()
         viz.save(picture, folder / "samples.png")
-        picture, axes = viz.figure("log q(x): the moons are still joined, by a bridge of low density", height=4.4)
+        picture, axes = viz.figure("log q(x): a bridge of low density joins the moons", height=4.4)
         self.relief(axes, low, high)
         viz.save(picture, folder / "density.png")
         return [folder / "samples.png", folder / "density.png", base.loss_picture(folder)]
 
     def relief(self, axes, xlim, ylim, points=240):
-        """Draw log q over a part of the plane, dark where it is high, cut off 12 nats below its peak."""
+        """Draw log q over a part of the plane, dark where it is high, cut off 9 nats below its peak."""
         sides = np.linspace(*xlim, points), np.linspace(*ylim, points)
         plane = np.stack(np.meshgrid(*sides), -1)  # (rows, columns, 2)
         height = self.log_prob(plane.reshape(-1, 2)).reshape(points, points)
-        axes.imshow(height, extent=(*xlim, *ylim), origin="lower", cmap="Greys", vmin=height.max() - 12)
+        axes.imshow(height, extent=(*xlim, *ylim), origin="lower", cmap="Greys", vmin=height.max() - 9)
+        axes.grid(False)
         axes.set_aspect("equal")
 
 
