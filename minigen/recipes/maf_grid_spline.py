@@ -20,6 +20,7 @@ RECIPE = base.Recipe(
     summary="MAF with splines on the grid of 25",
     lesson="13",
     build=Experiment,
+    # The goal for the excess is 0.1. Quick, seed 0: 0.087, all modes, 92 % of high quality.
     band={"excess": (0.001, 0.1), "modes": (25, 25), "high_quality": (0.95, 1.0), "reverse_kl": (0.0, 0.02)},
     quick_band={"excess": (0.01, 0.6)},
     anchor="the entropy of the grid: excess 0, test_nll 0.065; gan-grid: 25 modes, 96 %, reverse KL 0.02",

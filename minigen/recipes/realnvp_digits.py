@@ -128,7 +128,8 @@ RECIPE = base.Recipe(
     summary="RealNVP with uniform dequantisation on 8×8 digits",
     lesson="13",
     build=Experiment,
-    band={"test_bound": (86.0, 95.0)},
+    # The upper end is the goal that was set; below the lower one the test digits would have been seen in training.
+    band={"test_bound": (84.0, 95.0)},
     quick_band={"test_bound": (92.0, 110.0)},
     anchor="the same split: reference RealNVP notebook 167.8 nats over the whole bin; uniform 181.3",
     source="Dinh, Sohl-Dickstein & Bengio 2016, arXiv:1605.08803; Theis et al. 2015, arXiv:1511.01844",

@@ -1,7 +1,7 @@
 """spline-moons: the density of two moons, learnt by couplings that can bend.
 
 Data, training and figures are those of realnvp-moons; a coupling's map is a rational-quadratic spline in place of a
-straight line. Six couplings come nearer to the truth than twelve straight ones.
+straight line, and half as many couplings are enough.
 """
 
 from minigen.models.splines import RationalQuadratic
@@ -20,6 +20,7 @@ RECIPE = base.Recipe(
     summary="neural spline flow on two moons, whose density is known",
     lesson="13",
     build=Experiment,
+    # The upper end is the goal that was set. Quick, seed 0: 0.066.
     band={"excess": (0.003, 0.03)},
     quick_band={"excess": (0.01, 0.3)},
     anchor="the entropy of the moons: excess 0, test_nll 0.289",
