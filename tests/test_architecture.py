@@ -51,7 +51,8 @@ ARROWS = {
 }
 # The few arrows between models: a hybrid may import the models that it joins.
 BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks"),  # how labels are checked; (8.17)
-                  ("vae_gan", "vae"), ("vae_gan", "gan")}  # fmt: skip
+                  ("vae_gan", "vae"), ("vae_gan", "gan"),
+                  ("flow_matching", "schedules")}  # fmt: skip
 
 # Packages from outside the standard library, and where they may be imported; "lazy": only inside a function.
 EVERYWHERE = {"numpy"}
