@@ -42,9 +42,13 @@ added, whose gradient may move the variance only, not ε̂:
 
 w = 0 ignores the class, w = 1 is the conditional model, w > 1 goes beyond it (lesson 12).
 
+**A picture that is given**, the same size, from which x₀ is to be made (a small one enlarged, a drawing, …), is put
+beside x_t as further channels. Nothing else changes: (11.17) then learns p(x₀ | given), for ε̂(x_t, given, t) with the
+least mean square is E[ε | x_t, given].
+
 Sources: Sohl-Dickstein et al. 2015, arXiv:1503.03585; Ho, Jain & Abbeel 2020, arXiv:2006.11239; (11.14), (11.16):
 Kingma et al. 2021, arXiv:2107.00630; (11.18): Hang et al. 2023, arXiv:2303.09556; (11.19): Nichol & Dhariwal 2021,
-arXiv:2102.09672; (11.20): Ho & Salimans 2022, arXiv:2207.12598. Differs: losses are per example; at s = 0 the variance
+arXiv:2102.09672; (11.20): Ho & Salimans 2022, arXiv:2207.12598; a given picture: Saharia et al. 2021, arXiv:2104.07636. Differs: losses are per example; at s = 0 the variance
 is σ_t², learned or not.
 """
 
@@ -69,8 +73,10 @@ class Diffusion(nn.Module):
         model.loss(x, rng=rng)                       # (B,): its mean is what training makes small
         samplers.ddim(model.predictor(), model.schedule, times, noise)
 
+    All methods that take `labels` also take `given` (B, G, …), pictures that the network sees beside x_t.
+
     network:      (x (B, C, …), time (B,)) → (B, C, …), or (B, 2C, …) for a learned variance; with classes (x, time,
-                  labels), labels None or equal to network.classes meaning "no class"
+                  labels), labels None or equal to network.classes meaning "no class"; x (B, C + G, …) with given ones
     schedule:     what `schedules` offers: alpha, sigma, log_snr, noised, posterior, …
     prediction:   "eps", "x0" or "v": what the network says, (11.7)
     weighting:    "simple": mean square of the predicted thing, (11.17); "min-snr": (11.18); "variational": (11.15) or
@@ -92,7 +98,7 @@ class Diffusion(nn.Module):
         self.network, self.schedule, self.prediction, self.weighting = network, schedule, prediction, weighting
         self.gamma, self.variance, self.drop_labels = gamma, variance, drop_labels
 
-    def output(self, x, t, labels=None):
+    def output(self, x, t, labels=None, given=None):
         """What the network says about x_t, and v of (11.19): learned, or the fixed number.
 
         The network sees x_t at variance 1 (for data of variance 1), and the time on the schedule's own scale.
@@ -101,14 +107,14 @@ class Diffusion(nn.Module):
         """
         size = np.hypot(self.schedule.alpha(t), self.schedule.sigma(t))
         time = np.asarray(np.broadcast_to(t, len(x)) * self.schedule.time_scale, dtype=x.dtype)
-        seen = x * per_example(1 / size, x)
+        seen = _beside(x * per_example(1 / size, x), given)
         said = self.network(seen, time) if labels is None else self.network(seen, time, labels)
         if self.variance != "learned":
             return _as_wide(said, x, 1), VARIANCES[self.variance]
         said, between = ops.chunk(_as_wide(said, x, 2), 2, dim=1)
         return said, 0.5 * (between + 1.0)
 
-    def loss(self, x, labels=None, *, rng, t=None, noise=None):
+    def loss(self, x, labels=None, *, rng, given=None, t=None, noise=None):
         """What training makes small, averaged over the numbers of one example: 1 for a network that says 0 for ε.
 
         Equation: (11.17), (11.18), or T times (11.15); with a learned variance (11.19)
@@ -120,10 +126,10 @@ class Diffusion(nn.Module):
         if labels is not None and self.drop_labels:
             labels = np.where(rng.random(len(x)) < self.drop_labels, self.network.classes, labels)
         if self.weighting == "variational" and self.schedule.discrete:
-            bits = self.bound_term(x, t, t - 1, labels, rng=rng, noise=noise) / x[0].size
+            bits = self.bound_term(x, t, t - 1, labels, rng=rng, given=given, noise=noise) / x[0].size
             return bits * float(self.schedule.end)
         noised = Tensor(self.schedule.noised(x, t, noise))
-        said, between = self.output(noised, t, labels)
+        said, between = self.output(noised, t, labels, given)
         error = said - self.schedule.target(self.prediction, x, noise, t)
         loss = _example_mean(error * error) * self._weight(t).astype(x.dtype)
         if self.variance == "learned":
@@ -143,7 +149,7 @@ class Diffusion(nn.Module):
 
     # -- the bound ----------------------------------------------------------------------------------------------------
 
-    def bound_term(self, x, t, s, labels=None, *, rng, levels=None, noise=None):
+    def bound_term(self, x, t, s, labels=None, *, rng, given=None, levels=None, noise=None):
         """One term of (11.13) for each example, in nats, summed over its numbers.
 
         Where s is 0 it is −log p(x₀ | x_t): of a density, or, for images of `levels` grey values evenly spaced from −1
@@ -154,7 +160,7 @@ class Diffusion(nn.Module):
         x = _array(x)
         noise = rng.standard_normal(x.shape, dtype=np.float32).astype(x.dtype) if noise is None else noise
         noised = Tensor(self.schedule.noised(x, t, noise))
-        return self._term(x, noised, *self.output(noised, t, labels), t, s, levels)
+        return self._term(x, noised, *self.output(noised, t, labels, given), t, s, levels)
 
     def _term(self, x, noised, said, between, t, s, levels=None):
         guess = self.schedule.clean_from(self.prediction, said, noised, t)
@@ -175,7 +181,7 @@ class Diffusion(nn.Module):
         return _example_sum(ops.where(per_example(last, x).astype(bool), decoded, divergence))
 
     @no_grad()
-    def bound(self, x, times, labels=None, *, rng, levels=None, draws=None):
+    def bound(self, x, times, labels=None, *, rng, given=None, levels=None, draws=None):
         """The bound (11.13) on −log p(x₀), in nats: the price of the prior, of each step, and of the last; a dict.
 
         times:    from the end down to 0, (T + 1,): `range(T, −1, −1)`, or any others (fewer steps, a looser bound)
@@ -191,9 +197,9 @@ class Diffusion(nn.Module):
         steps = np.zeros(len(x))
         for i in which:
             pair = (np.full(len(x), times[i]), np.full(len(x), times[i + 1]))
-            steps += self.bound_term(x, *pair, labels, rng=rng).data * (count / len(which))
+            steps += self.bound_term(x, *pair, labels, rng=rng, given=given).data * (count / len(which))
         pair = (np.full(len(x), times[-2]), np.full(len(x), times[-1]))
-        decoder = self.bound_term(x, *pair, labels, rng=rng, levels=levels).data
+        decoder = self.bound_term(x, *pair, labels, rng=rng, given=given, levels=levels).data
         alpha, sigma, spread = self.schedule.alpha(times[0]), self.schedule.sigma(times[0]), self.schedule.spread()
         prior = 0.5 * (((alpha * x) ** 2 + sigma**2) / spread**2 - 1 - 2 * np.log(sigma / spread))
         prior = prior.reshape(len(x), -1).sum(1)
@@ -201,7 +207,7 @@ class Diffusion(nn.Module):
 
     # -- for the samplers ---------------------------------------------------------------------------------------------
 
-    def predictor(self, labels=None, *, guidance=1.0, hook=None):
+    def predictor(self, labels=None, *, given=None, guidance=1.0, hook=None):
         """ε̂ as a function of x (B, C, …) and t (B,), in evaluation mode; with a learned variance the pair (ε̂, v).
 
         An array gives an array, a Tensor a Tensor with its graph.
@@ -215,19 +221,19 @@ class Diffusion(nn.Module):
                 with no_grad():
                     found = predict(Tensor(x), t)
                 return tuple(map(_array, found)) if isinstance(found, tuple) else found.data
-            noise, between = self._noise(x, t, labels if guidance else None)
+            noise, between = self._noise(x, t, labels if guidance else None, given)
             if labels is not None and guidance not in (0, 1):
-                without, _ = self._noise(x, t, None)
+                without, _ = self._noise(x, t, None, given)
                 noise = without + guidance * (noise - without)  # (11.20)
             noise = noise if hook is None else hook(x, t, noise)
             return (noise, between) if self.variance == "learned" else noise
 
         return predict
 
-    def _noise(self, x, t, labels):
+    def _noise(self, x, t, labels, given):
         training = self.network.training
         self.network.eval()
-        said, between = self.output(x, t, labels)
+        said, between = self.output(x, t, labels, given)
         self.network.train(training)
         return self.schedule.noise_from(self.prediction, said, x, t), between
 
@@ -241,6 +247,17 @@ def _log_bin(x, mean, deviation, levels):
     low, high = np.where(flip, -high, low), np.where(flip, -low, high)
     upper, lower = log_ndtr(high), log_ndtr(low)
     return upper + np.log1p(-np.exp(np.minimum(lower - upper, -1e-12)))
+
+
+def _beside(x, given):
+    """x and what is given, as one picture of more channels."""
+    if given is None:
+        return x
+    given = _array(given)
+    if given.ndim != x.ndim or (len(given), *given.shape[2:]) != (len(x), *x.shape[2:]):
+        raise ShapeError(f"Diffusion: given {given.shape} beside x {tuple(x.shape)}; expected (B, G, …), equal but for "
+                         "the number of channels")  # fmt: skip
+    return ops.concatenate([x, Tensor(given.astype(x.dtype))], dim=1)
 
 
 def _as_wide(said, x, times):

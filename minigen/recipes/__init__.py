@@ -6,7 +6,8 @@
     recipes.load("runs/vae-digits-seed1") # the trained Experiment again
 
 Machinery: base.py (what a recipe is), running.py (how one is run), judging.py (how good its samples are), features.py
-(the networks that samples are judged with), planar.py (what recipes for points share), demo.py (all of them, small).
+(the networks that samples are judged with), planar.py, asked.py and picture_diffusion.py (what recipes share that make
+points, pictures on demand, and those by diffusion), demo.py (all of them, small).
 Every other module in this folder is a recipe: `vae_digits.py` defines RECIPE, named "vae-digits".
 """
 
@@ -20,7 +21,7 @@ from minigen.recipes.running import load, run
 
 __all__ = ["Experiment", "Recipe", "get", "load", "names", "register", "run", "unregister"]
 
-MACHINERY = ("base", "demo", "features", "judging", "planar", "running")
+MACHINERY = ("asked", "base", "demo", "features", "judging", "picture_diffusion", "planar", "running")
 _registered = {}
 
 

@@ -23,7 +23,7 @@ from minigen.models import samplers
 from minigen.models.diffusion import Diffusion
 from minigen.models.schedules import Cosine
 from minigen.nn.time import PointNet
-from minigen.optim import EMA, Adam
+from minigen.optim import EMA, Adam, Schedule, cosine
 from minigen.recipes import base, planar
 from minigen.train import Counter
 
@@ -48,6 +48,7 @@ class Experiment(planar.Experiment):
         network = PointNet(2, 2, width=self.width, blocks=self.blocks, waves=self.waves, rng=self.rng)
         self.model = Diffusion(network, self.schedule)
         self.optimizer = Adam(self.model.parameters(), lr=self.rate)
+        self.rates = Schedule(self.optimizer, cosine, total=self.steps, warmup=100, final=self.last_rate)
         self.ema = EMA(self.model, min(self.averaging, 1 - 10 / self.steps))
         self.taken = Counter()
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
@@ -59,9 +60,7 @@ class Experiment(planar.Experiment):
 
     def step(self):
         """One step on the simple loss (11.17)."""
-        taken = self.taken.advance()
-        falling = self.last_rate + (1 - self.last_rate) * 0.5 * (1 + np.cos(np.pi * taken / self.steps))
-        self.optimizer.param_groups[0]["lr"] = self.rate * min(1.0, (taken + 1) / 100) * falling
+        self.rates(self.taken.advance())
         loss = base.descend(self.model.loss(self.points(), rng=self.rng).mean(), self.optimizer)
         self.ema.update()
         return {"loss": loss}

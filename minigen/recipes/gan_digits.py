@@ -7,42 +7,28 @@ that falls to 2 % over the second half, an average of the generator's weights. T
 no needle. (Batch normalisation's running averages are the generator's own, not averaged once more. At the end the rate
 is so low that they fit.)
 
-What is reported, of the averaged generator:
+What is reported, of the averaged generator, is explained in `asked.py`. The test digits are by other hands than the
+training digits, so a generator that learnt those hands can be nearer to the training digits than they are.
 
-    read_as_asked    of 100 digits drawn for each class, the share that a frozen network (`metrics/features.py`) takes
-                     for the one that was asked for; it was trained on real digits and has never seen a forged one
-    real_as_asked    the same network's share of right answers on the test digits: what it is worth
-    frechet, precision, recall, density, coverage
-                     in that network's features, as `minigen evaluate` measures them, against the training digits
-    …_real           the same for the test digits, which are by other hands than the training digits: a generator that
-                     learnt those hands can beat them
-    nearest_ratio    how far the nearest training digit is, divided by how far the nearest test digit; a copy has 0
-
-Is 0.8 in the last line a copy? If 300 training digits are taken for samples and compared with the other 700, that is
-real digits by the same hands, their ratio is 0.82.
+Is a `nearest_ratio` of 0.8 a copy? If 300 training digits are taken for samples and compared with the other 700, that
+is real digits by the same hands, their ratio is 0.82.
 """
-
-from pathlib import Path
 
 import numpy as np
 
 from minigen import autograd
 from minigen.data import digits
 from minigen.data.batches import Batches
-from minigen.metrics import features
-from minigen.metrics.classification import accuracy
 from minigen.models.gan import GAN
 from minigen.models.gan_networks import Conditional, Projection, dcgan_features, dcgan_generator
 from minigen.optim import EMA, Adam
-from minigen.recipes import base, judging
+from minigen.recipes import asked, base
 from minigen.train import Counter
 
 HIGH = digits.LEVELS - 1
-WITH_FLOOR = ("frechet", "precision", "recall", "density", "coverage", "nearest_ratio")
-DRAWN = 100  # pictures of each class that the reader reads
 
 
-class Experiment(base.Experiment):
+class Experiment(asked.Experiment):
     """Data, model, training step and evaluation (see recipes/base.py)."""
 
     game = {"objective": "relativistic", "r1": 1.0, "r2": 1.0}
@@ -88,14 +74,6 @@ class Experiment(base.Experiment):
         images, labels = next(self.batches)
         return self.seen(images), labels
 
-    def seen(self, images):
-        """Pictures of levels 0 … high as the networks see them: (B, …) → (B, 1, H, W) in −1 … 1."""
-        return (images.reshape(-1, 1, self.side, self.side) * (2 / self.high) - 1).astype(np.float32)
-
-    def ink(self, pictures):
-        """The way back, (B, 1, H, W) → (B, H, W); in between the whole levels, too."""
-        return np.clip((pictures[:, 0] + 1) * (self.high / 2), 0, self.high)
-
     def schedule(self, *optimizers):
         """Set the rates of this step, and the penalties, if it is one of those that have them; count it."""
         taken = self.taken.advance()
@@ -114,48 +92,10 @@ class Experiment(base.Experiment):
         self.ema.update()
         return {"discriminator": told, "generator": forged.item()}
 
-    def evaluate(self):
-        """The figures of the module's docstring."""
-        asked = np.repeat(np.arange(self.classes), DRAWN)
-        drawn = self.draw_asked(asked, np.random.default_rng([self.seed, 2]))
-        return {"read_as_asked": accuracy(asked, self.read(drawn)),
-                "real_as_asked": accuracy(self.held_out[1], self.read(self.held_out[0]))} | self.judged()
-
-    def judged(self):
-        """The judge's figures of as many samples as there are pictures held out, each with its floor `…_real`."""
-        return with_floors(judging.judge(self, seed=self.seed).figures)
-
-    def read(self, images):
-        """What the frozen network takes pictures for, (B, …) → (B,)."""
-        return features.load(self.reader).answers(np.asarray(images) / self.high, among=self.among)
-
     def draw_asked(self, labels, rng):
         """One picture for each label, (B,) → (B, H, W) of 0 … high."""
         with self.ema.averaged():
             return self.ink(self.model.sample(len(labels), np.asarray(labels), rng=rng))
-
-    def sample(self, n, rng):
-        """n pictures, (n, H, W): each class in turn."""
-        return self.draw_asked(np.arange(n) % self.classes, rng)
-
-    def real(self):
-        """The training pictures, and those that were held out."""
-        return judging.Pictures(self.train[0], self.held_out[0], self.high, self.reader, self.among)
-
-    def pictures(self, folder):
-        """samples.png, a hundred of them, and loss.png, which says little (lesson 08)."""
-        from minigen import viz
-
-        path = Path(folder) / "samples.png"
-        viz.image_grid(self.sample(100, np.random.default_rng(0)), 10, "The first 100 samples, not picked", path,
-                       scale=(0, self.high))
-        return [path, base.loss_picture(folder)]
-
-
-def with_floors(figures, names=WITH_FLOOR):
-    """Some of the judge's figures as plain numbers: a dict with `name`, of the samples, and `name_real`, the floor."""
-    return {f"{name}{ending}": float(value) for name in names
-            for ending, value in (("", figures[name].samples), ("_real", figures[name].floor))}  # fmt: skip
 
 
 def put_gradient(loss, network):

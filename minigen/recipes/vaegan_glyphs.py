@@ -41,7 +41,7 @@ from minigen.metrics.frechet import frechet_distance
 from minigen.models.gan_networks import dcgan_discriminator, dcgan_features, dcgan_generator
 from minigen.models.vae_gan import VAEGAN
 from minigen.optim import EMA, Adam
-from minigen.recipes import base, dcgan_glyphs, gan_digits, judging
+from minigen.recipes import asked, base, dcgan_glyphs, gan_digits, judging
 from minigen.recipes.pixelcnn_glyphs import letters
 from minigen.recipes.vae_glyphs import CAPITALS, LEVELS, SIZE
 
@@ -107,7 +107,7 @@ def measured(experiment, reconstruct):
     network, unit = features.load("glyphs"), inked(drawn)
     real = network(inked(experiment.real().train.reshape(-1, SIZE, SIZE)))
     samples = experiment.sample(len(images), np.random.default_rng(0))
-    figures = gan_digits.with_floors(found, (*gan_digits.WITH_FLOOR, "legible"))
+    figures = asked.with_floors(found, (*asked.WITH_FLOOR, "legible"))
     return figures | {"grey": grey(samples), "grey_real": grey(images),
                       "reconstruction_mse": float(np.mean((drawn - images) ** 2)) / (LEVELS - 1) ** 2,
                       "reconstruction_read": accuracy(labels, network.answers(unit, among=CAPITALS)),

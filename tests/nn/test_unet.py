@@ -6,7 +6,7 @@ import pytest
 from minigen import Tensor, autograd, ops
 from minigen.autograd.gradcheck import gradcheck
 from minigen.errors import ShapeError
-from minigen.nn.unet import ResidualBlock, SpatialAttention, UNet, groups_for
+from minigen.nn.unet import ResidualBlock, SpatialAttention, UNet, folded, groups_for, unfolded
 
 
 def shaken(net, rng):
@@ -30,13 +30,15 @@ def test_pictures_of_any_size_come_out_at_that_size_and_first_as_zeros(shape):
     {"multiples": (1, 2), "attention": (1,), "blocks": 1},
     {"multiples": (1,), "attention": (0,), "blocks": 2, "classes": 2},
     {"multiples": (1, 1), "attention": (), "shift_only": True},
+    {"multiples": (1, 1), "attention": (), "patch": 2},
 ], ids=str)  # fmt: skip
 def test_gradients_against_differences(settings):
     rng = np.random.default_rng(1)
     net = shaken(UNet(1, 1, width=4, heads=2, rng=rng, **settings), rng)
     labels = np.array([0, 2]) if settings.get("classes") else None
     t = np.array([3.0, 700.0])
-    gradcheck(lambda x: net(x, t, labels), rng.normal(size=(2, 1, 3, 4)), parameters=dict(net.named_parameters()))
+    x = rng.normal(size=(2, 1, *((4, 6) if "patch" in settings else (3, 4))))
+    gradcheck(lambda x: net(x, t, labels), x, parameters=dict(net.named_parameters()))
 
 
 def test_a_block_begins_as_the_identity_and_attention_too():
@@ -99,3 +101,19 @@ def test_sizes_run_from_a_tenth_to_three_million():
 def test_the_middle_is_doubled_only_as_often_as_it_was_halved():
     with pytest.raises(ShapeError, match="of at least 4 pixels a side, for it is halved 2 times"):
         UNet(1, 1, width=4, rng=np.random.default_rng(0))(Tensor(np.zeros((1, 1, 3, 8))), np.ones(1))
+
+
+@pytest.mark.parametrize("patch", [1, 2, 3])
+def test_folding_puts_the_pixels_of_a_square_into_one_place(patch):
+    x = np.arange(2 * 2 * 6 * 12.0).reshape(2, 2, 6, 12)
+    y = folded(Tensor(x), patch).data
+    assert y.shape == (2, 2 * patch**2, 6 // patch, 12 // patch)
+    for i, j in np.ndindex(patch, patch):
+        np.testing.assert_array_equal(y[:, 1 * patch**2 + patch * i + j], x[:, 1, i::patch, j::patch])
+    np.testing.assert_array_equal(unfolded(Tensor(y), patch).data, x)
+
+
+def test_patches_that_do_not_fit_are_refused():
+    net = UNet(1, 1, width=8, multiples=(1, 2), patch=2, rng=np.random.default_rng(0))
+    with pytest.raises(ShapeError, match="patches of 2"):
+        net(Tensor(np.zeros((1, 1, 7, 8), np.float32)), np.ones(1, np.float32))
