@@ -52,7 +52,7 @@ ARROWS = {
 # The few arrows between models: a hybrid may import the models that it joins.
 BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks"),  # how labels are checked; (8.17)
                   ("vae_gan", "vae"), ("vae_gan", "gan"),
-                  ("glow", "realnvp"), ("maf", "made"),  # couplings; masks (6.4)
+                  ("glow", "realnvp"), ("maf", "realnvp"), ("maf", "made"),  # couplings; masks (6.4)
                   ("flow_matching", "schedules")}  # fmt: skip
 PROTOCOLS = {"bijections"}  # what all models of one kind agree on: any model may import it
 

@@ -170,9 +170,9 @@ class VectorNet(nn.Module):
         self.last = quiet(nn.Linear(hidden, math.prod(self.shape), rng=rng), np.tile(monotone.identity(), places))
 
     def forward(self, x, condition=None):
-        x = ops.reshape(x, (len(x), -1))
+        x = _laid_flat(x)
         if condition is not None and self.condition:
-            x = ops.concatenate([x, ops.reshape(condition, (len(x), -1))], dim=1)
+            x = ops.concatenate([x, _laid_flat(condition)], dim=1)
         if x.shape[1] != self.size + self.condition:
             raise ShapeError(f"VectorNet: {x.shape[1]} numbers per example, condition included; expected {self.size} + "
                              f"{self.condition}")
@@ -221,6 +221,10 @@ def _picture_block(width, dropout, rng):
         nn.Dropout(dropout, rng=rng),
         nn.Conv2d(width, width, 3, padding=1, rng=rng),
     )
+
+
+def _laid_flat(x):
+    return ops.reshape(x, (len(x), math.prod(x.shape[1:])))
 
 
 def quiet(layer, bias):
