@@ -31,9 +31,9 @@ Forged ones: the same x_t, and x̃_s from (13.61). D sees both and the time. In 
 
     t*(x_s, x_t, t) = log q(x_s | x_t) − log p_G(x_s | x_t).                                          (13.64)
 
-So D is no judge of x_s alone: it asks if x_s is what *this* x_t could have come from. And G plays T games, of which none
-is as hard as the one from noise to data: each x_t leaves few modes to choose from, and the noise in x_s blurs both laws,
-so that they overlap and D's slope says where to go. Only the last, s = 0, is without noise.
+So D is no judge of x_s alone: it asks if x_s is what *this* x_t could have come from. And G plays T games, of which
+none is as hard as the one from noise to data: each x_t leaves few modes to choose from, and the noise in x_s blurs both
+laws, so that they overlap and D's slope says where to go. Only the last, s = 0, is without noise.
 
 The penalties (8.11) and (8.12) take the slope with respect to x_s. In the relativistic game (8.10) a forged x_s is
 compared with the real one of the same x_t.
