@@ -136,7 +136,8 @@ def test_with_a_perfect_generator_forged_pairs_have_the_law_of_real_ones(name, s
     fake = model.forge(high, which, rng=rng).data
     s = model.times[step - 1]
     for test in (lambda x: x, lambda x: x**2, lambda x: np.sin(3 * x) * high,
-                 lambda x: x[:, :1] * x[:, 1:] * high[:, :1], lambda x: MIXTURE.log_prob(x, schedule.alpha(s), schedule.sigma(s))[:, None]):  # fmt: skip
+                 lambda x: x[:, :1] * x[:, 1:] * high[:, :1],
+                 lambda x: MIXTURE.log_prob(x, schedule.alpha(s), schedule.sigma(s))[:, None]):  # fmt: skip
         within(test(fake) - test(low), 0.0, n)
 
 
