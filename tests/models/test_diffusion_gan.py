@@ -150,17 +150,17 @@ def test_four_steps_of_a_perfect_generator_are_exact_and_of_the_mean_are_not():
         within(test(found[Perfect]) - test(real), 0.0, n)
     nearest = ((found[Perfect][:, None] - MIXTURE.means) ** 2).sum(-1).argmin(1)
     np.testing.assert_allclose(np.bincount(nearest) / n, MIXTURE.weights, atol=0.015)
-    likely = {kind: MIXTURE.log_prob(x).mean() for kind, x in found.items()}
-    assert likely[Perfect] == pytest.approx(MIXTURE.log_prob(real).mean(), abs=0.03)
-    spread = [((x - MIXTURE.means[((x[:, None] - MIXTURE.means) ** 2).sum(-1).argmin(1)]) ** 2).mean()
-              for x in (found[Mean], real)]
-    assert abs(spread[0] / spread[1] - 1) > 0.1  # each mode has the wrong width
+    likely = [MIXTURE.log_prob(x).mean() for x in (found[Perfect], real)]
+    assert likely[0] == pytest.approx(likely[1], abs=0.03)
+    assert np.all(found[Mean].std(0) < 0.85 * real.std(0))  # drawn to the middle
+    apart = [((x[:, None] - MIXTURE.means) ** 2).sum(-1).min(1) > (3 * 0.25) ** 2 for x in (found[Mean], real)]
+    assert apart[0].mean() > 2 * apart[1].mean()  # and between the modes
 
 
 def test_the_best_judge_knows_the_density_ratio_of_the_step():
     """(13.64) for the generator that says the mean: both laws of x_s given x_t in closed form. No other judge of a
     family around this one has a smaller loss."""
-    one, schedule, step, n = NoisedMixture([[0.7]], 0.4), Cosine(), 3, 400_000
+    one, schedule, step, n = NoisedMixture([[0.7]], 0.4), Cosine(), 3, 150_000
     model = DiffusionGAN(Mean(one, schedule), None, schedule, grid(schedule), latent=1)
     (a, b), (c, d) = ([part(t) for part in (schedule.alpha, schedule.sigma)] for t in model.times[[step - 1, step]])
     gain, variance = c * 0.4**2 / (c**2 * 0.4**2 + d**2), 0.4**2 * d**2 / (c**2 * 0.4**2 + d**2)  # of x₀ given x_t
