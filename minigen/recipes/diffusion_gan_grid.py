@@ -8,6 +8,8 @@ nearly always, at 0.5 to one of a few.
 Networks of gan-grid's size, told the time and x_t, and its rates, its game and fading penalties: see `gan_ring`.
 
 Protocol: as gan-ring, 2,500 samples, 4 calls of the generator each.
+
+Bands: the goals, 24 modes and 90 %; seed 0 had 25 modes, 94.1 %, reverse KL 0.020, the quick size 20 modes, 0.016.
 """
 
 import numpy as np
@@ -82,7 +84,7 @@ RECIPE = base.Recipe(
     lesson="13",
     build=Experiment,
     band={"modes": (24, 25), "high_quality": (0.90, 1.0), "reverse_kl": (0.0, 0.05)},
-    quick_band={"modes": (20, 25), "reverse_kl": (0.0, 0.3)},
+    quick_band={"modes": (15, 25), "reverse_kl": (0.0, 0.15)},
     anchor="gan-grid: 25 modes, 96 %, reverse KL 0.018; diffusion-grid: 25 modes in 40 steps of two calls",
     source="Xiao, Kreis & Vahdat 2021, arXiv:2112.07804",
     budget_seconds=300,
