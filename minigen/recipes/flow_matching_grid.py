@@ -18,8 +18,8 @@ through time, with steps that become shorter towards the data, where a mode is o
 
 Protocol of the samples: 2,500, by 40 steps of Heun's at times (i/40)²; counted as in gan-grid; `few_`: 8 steps.
 
-Bands: the goals, 25 modes and 95 %; for the loss and the likelihood margins about seed 0, which had an excess of 0.0012,
-nll 0.071 and kl 0.026 (of 1,000 points), 97.7 % of high quality; the quick size 0.012 and kl 0.48 (of 100).
+Bands: the goals, 25 modes and 95 %; for the loss and the likelihood margins about seed 0, which had an excess of
+0.0012, nll 0.071 and kl 0.026 (of 1,000 points), 97.7 % of high quality; the quick size 0.012 and kl 0.48 (of 100).
 """
 
 import numpy as np
