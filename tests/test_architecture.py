@@ -53,7 +53,9 @@ ARROWS = {
 BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks"),  # how labels are checked; (8.17)
                   ("vae_gan", "vae"), ("vae_gan", "gan"),
                   ("editing", "samplers"), ("editing", "probability_flow"),
-                  ("glow", "realnvp"), ("maf", "realnvp"), ("maf", "made")}  # fmt: skip
+                  ("glow", "realnvp"), ("maf", "realnvp"), ("maf", "made"),  # couplings; masks (6.4)
+                  ("flow_matching", "schedules"),
+                  ("diffusion_gan", "gan"), ("diffusion_gan", "gan_networks")}  # fmt: skip
 PROTOCOLS = {"bijections"}  # what all models of one kind agree on: any model may import it
 
 # Packages from outside the standard library, and where they may be imported; "lazy": only inside a function.
