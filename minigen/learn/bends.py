@@ -164,8 +164,8 @@ def sloping(y):
 
 def peaked(y):
     """log density of a narrow and a wide hill.   Shapes: (m,) → (m,)"""
-    hill = lambda mean, width: np.exp(-0.5 * ((y - mean) / width) ** 2) / (width * np.sqrt(2 * np.pi))
-    return np.log(0.5 * hill(1.3, 0.2) + 0.5 * hill(2.0, 0.8))
+    mean, width = np.array([[1.3], [2.0]]), np.array([[0.2], [0.8]])
+    return np.log(np.mean(np.exp(-0.5 * ((y - mean) / width) ** 2) / (width * np.sqrt(2 * np.pi)), axis=0))
 
 
 # -- the marginal velocity of a Gaussian ------------------------------------------------------------------------------
@@ -193,12 +193,10 @@ def bent_velocity(x, t, m, s, *, mean=None, centre=None, slope=None):
 
 def leap(network, y, ratio, lowest, size):
     """f(y, ς) of (13.72) by the package.   Shapes: network: (c_in y (B, D), ς (B,)) → (B, D); y (B, D), ς (B,)"""
-    schedule, high = Straight(), float(np.max(ratio)) + 1.0
-    at = lambda value: schedule.time_of(-2 * np.log(value))
-    told = lambda seen, time: mg.tensor(network(seen.data, ratio))
-    model = Consistency(told, schedule, [float(at(lowest)), float(at(high))], sigma_data=size)
-    t = at(ratio)
-    x = model(mg.tensor(y * schedule.alpha(t)[:, None]), t)
+    schedule = Straight()
+    first, last, *t = schedule.time_of(-2 * np.log([lowest, np.max(ratio) + 1.0, *ratio]))
+    model = Consistency(lambda seen, _: mg.tensor(network(seen.data, ratio)), schedule, [first, last], sigma_data=size)
+    x = model(mg.tensor(y * schedule.alpha(t)[:, None]), np.array(t))
     return x.data / schedule.alpha(model.times[0])
 
 
@@ -240,7 +238,8 @@ def better_bend(function):
     z, stretched = _answer(forward, x)
     returned = np.asarray(inverse(z.copy()), dtype=float)
     if returned.shape != x.shape or not np.allclose(returned, x, atol=1e-5):
-        return False, "inverse(forward(x)[0]) is not x: the largest error must be below 1e-5. Undo the steps in reverse."
+        return False, ("inverse(forward(x)[0]) is not x: the largest error must be below 1e-5. Undo the steps in "
+                       "reverse order.")  # fmt: skip
     steps = [(_answer(forward, x + h)[0] - _answer(forward, x - h)[0]) / 2e-5 for h in 1e-5 * np.eye(2)]
     wanted = np.linalg.slogdet(np.stack(steps, axis=-1))[1]  # columns: (B, 2, 2)
     if not np.median(np.abs(wanted - stretched)) < 1e-3:

@@ -1,14 +1,18 @@
 """Lesson 13: the grid of lesson 08 in few calls of a network. A teacher, and three ways to be quicker than it."""
 
+import copy
+
 import numpy as np
 
+from minigen import viz
 from minigen.metrics.modes import count_modes
 from minigen.models import samplers
 from minigen.models.distillation import Consistency
 from minigen.models.flow_matching import follow
-from minigen.models.schedules import Growing
 from minigen.optim import EMA
 from minigen.recipes import base, diffusion_gan_grid, flow_matching_grid
+
+NOISIEST, CLEANEST = -8.0, 9.0  # λ of the first time that samplers of lesson 11 ask at, and of the last
 
 
 def teacher(seed=0, *, steps, **changes):
@@ -21,67 +25,141 @@ def hybrid(seed=0, *, steps, **changes):
     return type("Changed", (diffusion_gan_grid.Experiment,), changes)(seed, steps=steps)
 
 
-class Reflow(flow_matching_grid.Experiment):
-    """A second flow, trained on the pairs that the first one makes; it begins with the first one's weights.
+class Pupil(flow_matching_grid.Experiment):
+    """What begins with a teacher's averaged weights, and learns from it."""
+
+    def __init__(self, first, *, steps, seed=1):
+        for name in ("width", "blocks", "waves", "batch_size"):
+            setattr(self, name, getattr(first, name))
+        super().__init__(seed, steps=steps)
+        with first.ema.averaged():
+            self.model.load_state_dict(first.model.state_dict())
+        self.first = first
+        self.begin()
+        self.state |= {"model": self.model, "ema": self.ema}
+
+    def begin(self):
+        """What is made of the teacher before the first step: the model, its average."""
+        self.ema = EMA(self.model, self.ema.decay)
+
+
+class Reflow(Pupil):
+    """A second flow, trained on the pairs that the first one makes, (13.54).
 
     first:    a trained `teacher`
     """
 
-    rate = 1e-3
+    rate, count = 1e-3, 20_000
 
-    def __init__(self, first, *, steps, pairs=20_000, seed=1):
-        for name in ("width", "blocks", "waves", "batch_size"):
-            setattr(self, name, getattr(first, name))
-        super().__init__(seed, steps=steps)
-        self.noise = self.rng.standard_normal((pairs, 2), dtype=np.float32)
-        with first.ema.averaged():
-            self.model.load_state_dict(first.model.state_dict())
-            self.made = follow(first.model.velocity(), self.noise, np.linspace(1, 0, 31) ** 2)
-        self.ema = self.state["ema"] = EMA(self.model, self.ema.decay)
+    def begin(self):
+        """The pairs, by thirty steps of Heun's."""
+        super().begin()
+        self.noise = self.rng.standard_normal((self.count, 2), dtype=np.float32)
+        self.made = follow(self.model.velocity(), self.noise, np.linspace(1, 0, 31) ** 2)
 
     def step(self):
         """One step on (13.51), noise and data as they are paired."""
         self.rates(self.taken.advance())
-        chosen = self.rng.integers(len(self.noise), size=self.batch_size)
+        chosen = self.rng.integers(self.count, size=self.batch_size)
         loss = self.model.loss(self.made[chosen], rng=self.rng, noise=self.noise[chosen]).mean()
         value = base.descend(loss, self.optimizer)
         self.ema.update()
         return {"loss": value}
 
 
-class Leap(flow_matching_grid.Experiment):
-    rate = 1e-3
-    memory = 0.95
-    low, high, count = 0.004, 60.0, 24
+class Leap(Pupil):
+    """A consistency function of the teacher's paths, (13.73); f⁻ has the averaged weights.
 
-    def __init__(self, first, *, steps, seed=1, **changes):
-        for name in ("width", "blocks", "waves", "batch_size"):
-            setattr(self, name, getattr(first, name))
-        for name, value in changes.items():
-            setattr(self, name, value)
-        super().__init__(seed, steps=steps)
-        schedule = first.model.schedule
-        ratios = (self.low ** (1 / 7) + np.linspace(0, 1, self.count) * (self.high ** (1 / 7) - self.low ** (1 / 7))) ** 7
-        times = schedule.time_of(-2 * np.log(ratios))
-        network = self.model.network
-        with first.ema.averaged():
-            network.load_state_dict(first.model.network.state_dict())
-            if changes.get("fresh"):
-                pass
-        self.first = first
-        self.predict = first.model.predictor()
-        self.model = Consistency(network, schedule, times, sigma_data=1.0)
-        from minigen.optim import Adam, Schedule, cosine
-        self.optimizer = Adam(self.model.parameters(), lr=self.rate)
-        self.rates = Schedule(self.optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 2),
-                              final=self.last_rate)
+    first:    a trained `teacher`
+    kind:     Consistency, or a class made from it
+    """
+
+    rate, memory = 2e-3, 0.95
+    low, high, count = 0.005, 60.0, 24  # ς of the first and the last time, and how many there are
+    kind = Consistency
+
+    def begin(self):
+        """The times, evenly in the seventh root of ς."""
+        schedule = self.model.schedule
+        ratios = np.linspace(self.low ** (1 / 7), self.high ** (1 / 7), self.count) ** 7
+        self.predict = copy.deepcopy(self.model).predictor()
+        self.model = self.kind(self.model.network, schedule, schedule.time_of(-2 * np.log(ratios)))
         self.ema = EMA(self.model, self.memory)
-        self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
-                      "rng": self.rng}
 
     def step(self):
+        """One step on (13.73)."""
         self.rates(self.taken.advance())
-        loss = self.model.loss(self.points(), self.predict, rng=self.rng, averaged=self.ema.averaged)
-        value = base.descend(loss.mean(), self.optimizer)
+        loss = self.model.loss(self.points(), self.predict, rng=self.rng, averaged=self.ema.averaged).mean()
+        value = base.descend(loss, self.optimizer)
         self.ema.update()
         return {"loss": value}
+
+    def leap(self, n, *, calls=1, seed=0):
+        """n points in 1, 2, 3, … calls: back to noise of about ς = 0.7, 0.35, … between them, (13.75).
+
+        Shapes:   → (n, 2)
+        """
+        rng, model = np.random.default_rng(seed), self.model
+        ratios = samplers.noise_ratio(model.schedule, model.times)
+        wanted = 0.7 * 0.5 ** np.arange(calls - 1)
+        through = model.times[[np.abs(ratios - ratio).argmin() for ratio in wanted]]
+        with self.ema.averaged():
+            return model.sample(model.noise((n, 2), rng=rng), through=through, rng=rng) / self.scale
+
+
+# -- the same noise, by any rule --------------------------------------------------------------------------------------
+
+
+def times(schedule, calls):
+    """Falling times for the samplers of lesson 11, evenly in λ, then 0.   Shapes: → (calls + 1,)"""
+    return np.append(schedule.time_of(np.linspace(NOISIEST, CLEANEST, calls)), 0.0)
+
+
+def walked(experiment, rule, calls, *, n=2_500, seed=2):
+    """n points of a flow-matching model by "ancestral", "ddim", "dpm_solver", or by "euler" or "heun" in time.
+
+    calls:    how often the network is asked; "heun" asks twice a step
+    Shapes:   → (n, 2)
+    """
+    rng = np.random.default_rng(seed)
+    start, model = rng.standard_normal((n, 2), dtype=np.float32), experiment.model
+    with experiment.ema.averaged():
+        if rule in ("euler", "heun"):
+            steps = calls // 2 if rule == "heun" else calls
+            return follow(model.velocity(), start, np.linspace(1, 0, steps + 1), method=rule) / experiment.scale
+        extra = {"rng": rng} if rule == "ancestral" else {}
+        found = getattr(samplers, rule)(model.predictor(), model.schedule, times(model.schedule, calls), start, **extra)
+        return found / experiment.scale
+
+
+def judged(points, truth):
+    """High quality in per cent, and reverse KL in nats: two numbers."""
+    found = count_modes(points, truth.means, truth.sigma)
+    return 100 * found.high_quality, found.reverse_kl
+
+
+# -- the picture ------------------------------------------------------------------------------------------------------
+
+LOOKS = {"ancestral": ("encoder", "-", ""), "DDIM": ("decoder", "--", ""), "DPM-Solver++": ("model", "-", ""),
+         "flow, Euler": ("discriminator", ":", ""), "rectified": ("data", "-", "o"), "consistency": ("data", "--", "s"),
+         "diffusion GAN": ("data", "", "*")}  # fmt: skip
+
+
+def race(panels, asked, marks):
+    """Quality and fairness against calls, on two axes: the slow rules in colour, the quick ones in black with signs.
+
+    asked:    a dict from name to numbers of calls;  marks: from name to as many pairs, see `judged`
+    """
+    for place, (axes, ylabel) in enumerate(zip(panels, ("high quality, per cent", "reverse KL of the shares, nats"),
+                                               strict=True)):
+        for name, pairs in marks.items():
+            tint, line, sign = LOOKS[name]
+            axes.plot(asked[name], [pair[place] for pair in pairs], linestyle=line or "none", marker=sign,
+                      color=viz.colour(tint), markersize=13 if sign == "*" else 6, label=name)
+        ticks = (1, 2, 4, 8, 16, 32, 64)
+        axes.set(xscale="log", xlabel="calls of the network", ylabel=ylabel)
+        axes.set_xticks(ticks, ticks, minor=False)
+        axes.minorticks_off()
+    panels[0].set_ylim(0, 100)
+    panels[1].set_yscale("log")
+    panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)

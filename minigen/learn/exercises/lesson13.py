@@ -27,8 +27,8 @@ LOG_DET = Exercise(
         "batch* of output d is row d of every Jacobian at once.",
         "x = mg.tensor(x, requires_grad=True); z = forward(x); mg.grad(z[:, d].sum(), x)[0].data is (B, D), row d. "
         "np.stack the rows on axis 1.",
-        "rows = [mg.grad(z[:, d].sum(), x)[0].data for d in range(x.shape[1])]; return np.linalg.slogdet(np.stack(rows, "
-        "axis=1))[1].",
+        "rows = [mg.grad(z[:, d].sum(), x)[0].data for d in range(x.shape[1])]; return np.linalg.slogdet("
+        "np.stack(rows, axis=1))[1].",
     ),
     mistakes=(
         Mistake("That is the determinant; (13.1) has the logarithm of its absolute value.", _end(np.linalg.det)),
@@ -84,7 +84,7 @@ COUPLING = Exercise(
                 _couple(total=lambda s: np.exp(s).sum(1))),
         Mistake("The log-determinant is one number per example: the sum over the numbers that were moved.",
                 _couple(total=lambda s: s)),
-        Mistake("A determinant of a triangular matrix is a product, so the logarithms are *added*; you took their mean.",
+        Mistake("The determinant of a triangular matrix is a product, so logarithms are *added*; you took their mean.",
                 _couple(total=lambda s: s.mean(1))),
         Mistake("You added up the whole batch; wanted is one log-determinant per example.",
                 _couple(total=lambda s: s.sum())),
