@@ -162,4 +162,5 @@ def race(panels, asked, marks):
         axes.minorticks_off()
     panels[0].set_ylim(0, 100)
     panels[1].set_yscale("log")
-    panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
+                            frameon=False)

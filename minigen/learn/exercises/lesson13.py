@@ -275,7 +275,7 @@ OPEN = Exercise(
     title="Open: a flow made by hand",
     signature="my_bijection()",
     judge=bends.better_bend,
-    solution=(bends.better_bend,),
+    solution=(bends.straightened,),
     hints=(
         "On a half circle with noise, which two numbers are independent of each other? Change to these first.",
         "Distance and angle: r = |x|, φ = arctan2(x₂, x₁). An area dx₁ dx₂ is r dr dφ, so this step has the "
