@@ -140,27 +140,37 @@ def judged(points, truth):
 
 # -- the picture ------------------------------------------------------------------------------------------------------
 
-LOOKS = {"ancestral": ("encoder", "-", ""), "DDIM": ("decoder", "--", ""), "DPM-Solver++": ("model", "-", ""),
-         "flow, Euler": ("discriminator", ":", ""), "rectified": ("data", "-", "o"), "consistency": ("data", "--", "s"),
-         "diffusion GAN": ("data", "", "*")}  # fmt: skip
+WALK = "#777777"
+LOOKS = {"ancestral": (WALK, "-", ""), "DDIM": (WALK, "--", ""), "DPM-Solver++": (WALK, "-.", ""),
+         "flow, Euler": (WALK, ":", ""), "rectified": ("model", "-", "o"), "consistency": ("decoder", "--", "s"),
+         "diffusion GAN": ("discriminator", "", "*"), "GAN, lesson 08": ("discriminator", "", "X")}  # fmt: skip
+PLAIN_GAN = 96.2, 0.022  # one call of gan-grid: per cent and nats, the medians of its runs in figures/results.json
+TRUE = 100 * (1 - np.exp(-4.5))  # per cent of true points within three widths of their hill, (8.32)
 
 
-def race(panels, asked, marks):
-    """Quality and fairness against calls, on two axes: the slow rules in colour, the quick ones in black with signs.
+def race(panels, asked, marks, *, n=2_500):
+    """Quality and fairness against calls, on two axes: the slow rules in grey, the quick ones with colours and signs.
 
     asked:    a dict from name to numbers of calls;  marks: from name to as many pairs, see `judged`
+    n:        points that were judged: even shares alone have a reverse KL of 24/(2n) on average, 25 hills
     """
     for place, (axes, ylabel) in enumerate(zip(panels, ("high quality, per cent", "reverse KL of the shares, nats"),
                                                strict=True)):
         for name, pairs in marks.items():
             tint, line, sign = LOOKS[name]
             axes.plot(asked[name], [pair[place] for pair in pairs], linestyle=line or "none", marker=sign,
-                      color=viz.colour(tint), markersize=13 if sign == "*" else 6, label=name)
+                      color=viz.colour(tint), markersize={"*": 13, "X": 9}.get(sign, 6), label=name)
         ticks = (1, 2, 4, 8, 16, 32, 64)
         axes.set(xscale="log", xlabel="calls of the network", ylabel=ylabel)
         axes.set_xticks(ticks, ticks, minor=False)
         axes.minorticks_off()
-    panels[0].set_ylim(0, 100)
+    for axes, height, name, up in ((panels[0], TRUE, f"true points: {TRUE:.1f}", 3),
+                                   (panels[1], 12 / n, f"by chance alone: {12 / n:.2g}", -3)):
+        axes.axhline(height, color=viz.colour("data"), linewidth=0.8, zorder=1)
+        axes.annotate(name, (64, height), (0, up), textcoords="offset points", ha="right", fontsize=9,
+                      va="bottom" if up > 0 else "top")
+    panels[0].set_ylim(0, 108)
     panels[1].set_yscale("log")
+    panels[1].set_ylim(bottom=2e-3)
     panels[0].figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=4,
                             frameon=False)

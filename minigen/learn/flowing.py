@@ -159,12 +159,13 @@ class Borderless(Consistency):
 # -- pictures ---------------------------------------------------------------------------------------------------------
 
 
-def lines(reach, count=11, points=400):
+def lines(places, points=400):
     """A net of straight lines in the plane: those with equal first number, those with equal second.
 
-    Shapes:   → (2, count, points, 2)
+    places:   where they stand, rising; each goes from the first place to the last
+    Shapes:   (count,) → (2, count, points, 2)
     """
-    at, along = np.linspace(-reach, reach, count), np.linspace(-reach, reach, points)
+    at, along = np.asarray(places), np.linspace(places[0], places[-1], points)
     first = np.stack(np.broadcast_arrays(at[:, None], along[None]), -1)
     return np.stack([first, first[..., ::-1]])
 
@@ -193,4 +194,4 @@ def draw_ways(axes, ways, means, title, *, tint="model"):
     for way in ways.transpose(1, 0, 2):
         axes.plot(*way.T, color=viz.colour(tint), linewidth=0.8)
         axes.plot(*way[-1], ".", color=viz.colour("data"), markersize=4)
-    axes.set(title=title, xlim=(-2.5, 2.5), ylim=(-2.5, 2.5), aspect="equal", xticks=[], yticks=[])
+    axes.set(title=title, xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal", xticks=(-2, 0, 2), yticks=(-2, 0, 2))

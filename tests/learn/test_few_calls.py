@@ -1,5 +1,8 @@
 """The teacher of lesson 13 and those that are quicker than it."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -53,8 +56,20 @@ def test_the_race_is_drawn_and_the_hybrid_is_the_recipes():
     figure, panels = viz.figure("", 1, 2)
     asked = {"rectified": (1, 2), "diffusion GAN": (4,)}
     few_calls.race(panels, asked, {"rectified": [(10, 0.1), (20, 0.01)], "diffusion GAN": [(50, 0.1)]})
-    assert [len(axes.lines) for axes in panels] == [2, 2]
+    assert [len(axes.lines) for axes in panels] == [3, 3]
     assert few_calls.hybrid(steps=10, width=16).model.steps == 4
     points = few_calls.flow_matching_grid.Experiment.truth.sample(2000, rng=np.random.default_rng(0))
     good, kl = few_calls.judged(points, few_calls.flow_matching_grid.Experiment.truth)
     assert good > 97 and kl < 0.02
+
+
+def test_the_plain_game_is_quoted_as_it_was_recorded():
+    kept = Path(__file__).parents[2] / "figures" / "results.json"
+    runs = [run["metrics"] for run in json.loads(kept.read_text())["gan-grid"]]
+    quality, unfair = (np.median([run[name] for run in runs]) for name in ("high_quality", "reverse_kl"))
+    assert few_calls.PLAIN_GAN == (round(100 * quality, 1), round(unfair, 3))
+
+
+def test_true_points_are_as_often_of_high_quality_as_the_line_says(teacher):
+    points = teacher.truth.sample(50_000, rng=np.random.default_rng(0))
+    assert few_calls.judged(points, teacher.truth)[0] == pytest.approx(few_calls.TRUE, abs=0.25)

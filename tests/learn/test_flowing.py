@@ -83,7 +83,8 @@ def test_without_the_border_a_network_that_says_nothing_has_no_loss():
 
 
 def test_the_net_and_the_relief_are_drawn():
-    net = flowing.lines(2.0, count=5, points=20)
+    net = flowing.lines([-2.0, -0.5, 0.0, 0.5, 2.0], points=20)
+    assert net[0, :, 0, 0].tolist() == [-2, -0.5, 0, 0.5, 2] and net[0, 0, [0, -1], 1].tolist() == [-2, 2]
     assert net.shape == (2, 5, 20, 2) and (net[0, :, :, 0].std(1) == 0).all() and (net[1, :, :, 1].std(1) == 0).all()
     picture, axes = viz.figure("")
     flowing.draw_lines(axes, net)
