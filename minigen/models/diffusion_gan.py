@@ -38,8 +38,13 @@ laws, so that they overlap and D's slope says where to go. Only the last, s = 0,
 The penalties (8.11) and (8.12) take the slope with respect to x_s. In the relativistic game (8.10) a forged x_s is
 compared with the real one of the same x_t.
 
+**Pictures.** The generator is the U-Net of lesson 11. Besides the time it is told z: two layers make of z a vector that
+is added to the time's, and so every block's scales and shifts (N.3) depend on it. The discriminator sees x_s and x_t
+as two channels, halves them twice, and is told the time by a shift of each channel, the class by projection, (8.17).
+
 Source: Xiao, Kreis & Vahdat 2021, arXiv:2112.07804. Differs: any game of `gan.OBJECTIVES` and its penalties (the paper:
-non-saturating with R1), any schedule and times; losses are per example.
+non-saturating with R1), any schedule and times, x₀ said by way of ε or v as well, classes; no adaptive normalisation of
+its own for z; losses are per example.
 """
 
 import numpy as np
@@ -48,8 +53,8 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.errors import MinigenError, ShapeError
 from minigen.models.gan import OBJECTIVES, gradient_penalty, squared_slope
-from minigen.models.gan_networks import mlp
-from minigen.nn.time import per_example, sinusoids
+from minigen.models.gan_networks import Projection, mlp
+from minigen.nn.time import TimeEmbedding, per_example, sinusoids
 
 
 class DiffusionGAN(nn.Module):
@@ -60,17 +65,20 @@ class DiffusionGAN(nn.Module):
         model.generator_loss(x, rng=rng)             # the same for G
         model.sample(noise, rng=rng)                 # T calls of G
 
-    generator:      (x_t (B, …), time (B,), z (B, L)) → x̃₀ (B, …)
+    All methods that take `labels` (B,) hand them to both networks as a last argument; None: nothing is handed on.
+
+    generator:      (x_t (B, …), time (B,), z (B, L)) → x̃₀ (B, …), or what `prediction` says
     discriminator:  (x_s (B, …), x_t (B, …), time (B,)) → logits (B,) or (B, 1)
     schedule:       alpha, sigma, share, posterior, … of `schedules`
     times:          (T + 1,), rising: t_0, as a rule 0, to t_T, where all is noise
     latent:         L; z ~ N(0, I)
     objective:      a name from gan.OBJECTIVES
     r1, r2, gp:     what (8.12) and (8.11) are multiplied with
+    prediction:     "x0", "eps" or "v": what G's network says, from which x̃₀ follows by (11.7)
     """
 
     def __init__(self, generator, discriminator, schedule, times, *, latent, objective="non-saturating", r1=0.0, r2=0.0,
-                 gp=0.0):
+                 gp=0.0, prediction="x0"):
         times = np.asarray(times, dtype=np.float64)
         if times.ndim != 1 or len(times) < 2 or np.any(np.diff(times) <= 0):
             raise ShapeError(f"DiffusionGAN: times are {times}; expected at least two, rising")
@@ -79,6 +87,7 @@ class DiffusionGAN(nn.Module):
                                f"{', '.join(OBJECTIVES)}, and numbers of at least 0")  # fmt: skip
         self.generator, self.discriminator, self.schedule, self.times = generator, discriminator, schedule, times
         self.latent, self.objective, self.r1, self.r2, self.gp = latent, objective, r1, r2, gp
+        self.prediction = prediction
 
     @property
     def steps(self):
@@ -102,28 +111,28 @@ class DiffusionGAN(nn.Module):
         high = per_example(kept, x) * low + per_example(fresh, x) * rng.standard_normal(x.shape).astype(x.dtype)
         return low, high, n
 
-    def forge(self, high, n, *, rng):
+    def forge(self, high, n, labels=None, *, rng):
         """x̃_s of (13.61) for an x_t and the number of the step, with the graph that leads to G's parameters.
 
         Shapes:   high (B, …), n (B,) → (B, …)
         """
-        clean = self.clean(high, n, rng=rng)
+        clean = self.clean(high, n, labels, rng=rng)
         mean, variance = self.schedule.posterior(high, clean, self.times[n], self.times[n - 1])
         fresh = per_example(np.sqrt(variance), high) * rng.standard_normal(high.shape).astype(high.dtype)
         return mean + fresh
 
-    def clean(self, high, n, *, rng):
+    def clean(self, high, n, labels=None, *, rng):
         """x̃₀ = G(x_t, t, z) for fresh z.   Shapes: x_t (B, …), n (B,) → (B, …)"""
         z = Tensor(rng.standard_normal((len(high), self.latent)).astype(high.dtype))
-        found = self.generator(Tensor(high), self._told(n, high), z)
+        found = self.generator(Tensor(high), self._told(n, high), z, *_given(labels))
         if found.shape != high.shape:
             raise ShapeError(f"DiffusionGAN: the generator returned {found.shape} for {high.shape}; expected equal "
                              "shapes")  # fmt: skip
-        return found
+        return self.schedule.clean_from(self.prediction, found, Tensor(high), self.times[n])
 
-    def logits(self, low, high, n):
+    def logits(self, low, high, n, labels=None):
         """t(x_s, x_t, t).   Shapes: x_s a Tensor, x_t (B, …), n (B,) → (B,)"""
-        return ops.reshape(self.discriminator(low, Tensor(high), self._told(n, high)), (-1,))
+        return ops.reshape(self.discriminator(low, Tensor(high), self._told(n, high), *_given(labels)), (-1,))
 
     def _told(self, n, x):
         """The time as the networks are told it."""
@@ -131,39 +140,40 @@ class DiffusionGAN(nn.Module):
 
     # -- the two losses -----------------------------------------------------------------------------------------------
 
-    def discriminator_loss(self, x, *, rng, n=None):
+    def discriminator_loss(self, x, labels=None, *, rng, n=None):
         """L_D of the objective for (13.64), and its penalties. The forged x_s are made without a graph.
 
         Shapes:   x (B, …), n (B,) drawn if not given → (B,)
         """
         low, high, n = self.pairs(x, rng=rng, n=n)
         with no_grad():
-            fake = self.forge(high, n, rng=rng)
+            fake = self.forge(high, n, labels, rng=rng)
         real, fake = Tensor(low, requires_grad=bool(self.r1)), Tensor(fake.data, requires_grad=bool(self.r2))
-        t_real, t_fake = self.logits(real, high, n), self.logits(fake, high, n)
+        t_real, t_fake = self.logits(real, high, n, labels), self.logits(fake, high, n, labels)
         loss = OBJECTIVES[self.objective].discriminator(t_real, t_fake)
         if self.r1:
             loss = loss + 0.5 * self.r1 * squared_slope(t_real, real)  # (8.12)
         if self.r2:
             loss = loss + 0.5 * self.r2 * squared_slope(t_fake, fake)
         if self.gp:
-            loss = loss + self.gp * gradient_penalty(lambda mixed: self.logits(mixed, high, n), real, fake, rng=rng)
+            loss = loss + self.gp * gradient_penalty(lambda mixed: self.logits(mixed, high, n, labels), real, fake,
+                                                     rng=rng)  # fmt: skip
         return loss
 
-    def generator_loss(self, x, *, rng, n=None):
+    def generator_loss(self, x, labels=None, *, rng, n=None):
         """L_G of the objective, with the graph through (11.6).   Shapes: as `discriminator_loss`"""
         low, high, n = self.pairs(x, rng=rng, n=n)
-        t_fake = self.logits(self.forge(high, n, rng=rng), high, n)
+        t_fake = self.logits(self.forge(high, n, labels, rng=rng), high, n, labels)
         t_real = None
         if self.objective == "relativistic":
             with no_grad():
-                t_real = self.logits(Tensor(low), high, n)
+                t_real = self.logits(Tensor(low), high, n, labels)
         return OBJECTIVES[self.objective].generator(t_real, t_fake)
 
     # -- samples ------------------------------------------------------------------------------------------------------
 
     @no_grad()
-    def sample(self, noise, *, rng, keep=False):
+    def sample(self, noise, labels=None, *, rng, keep=False):
         """Data from noise in T steps, an array.
 
         noise:    x at the last time: `samplers.starting_noise` for data of variance 1
@@ -174,7 +184,7 @@ class DiffusionGAN(nn.Module):
         self.generator.eval()
         path = [_array(noise)]
         for n in range(self.steps, 0, -1):
-            path.append(self.forge(path[-1], np.full(len(noise), n), rng=rng).data)
+            path.append(self.forge(path[-1], np.full(len(noise), n), labels, rng=rng).data)
         self.generator.train(training)
         return np.stack(path) if keep else path[-1]
 
@@ -203,6 +213,76 @@ class PointJudge(nn.Module):
 
     def forward(self, low, high, time):
         return self.network(ops.concatenate([low, high, Tensor(sinusoids(time, self.waves))], dim=1))
+
+
+# -- networks for pictures --------------------------------------------------------------------------------------------
+
+
+class PictureForger(nn.Module):
+    """A generator for pictures, (x_t (B, C, H, W), time (B,), z (B, L), labels (B,) or None) → (B, C, H, W).
+
+    network:   an `nn.unet.UNet`, untrained or that of a diffusion model; its embedding is replaced by one that knows z
+    """
+
+    def __init__(self, network, latent, *, rng):
+        network.embedding = StyledTime(network.embedding, latent, rng=rng)
+        self.network = network
+
+    def forward(self, x, time, z, labels=None):
+        return self.network(x, time, (labels, z))
+
+
+class StyledTime(nn.Module):
+    """What a U-Net is told of time, class and z: its embedding of the first two, and two layers' of z, added.
+
+    Shapes:    time (B,), labels (B,) or None and z (B, L) → (B, width)
+    """
+
+    def __init__(self, embedding, latent, *, rng):
+        width = embedding.layers[-1].weight.shape[0]
+        self.embedding = embedding
+        self.style = nn.Sequential(nn.Linear(latent, width, rng=rng), nn.SiLU(), nn.Linear(width, width, rng=rng))
+
+    def forward(self, time, told):
+        labels, z = told
+        return self.embedding(time, labels) + self.style(z)
+
+
+class PictureJudge(nn.Module):
+    """A discriminator for pictures, (x_s, x_t (B, C, H, W), time (B,), labels (B,)) → logits (B,).
+
+    channels:  C
+    widths:    channels of the three convolutions: to half the size, to a quarter, and one that stays there
+    features:  how many numbers φ are made of the last map, for (8.17)
+    """
+
+    def __init__(self, channels, classes, *, widths=(32, 64, 64), features=128, size=28, rng):
+        enters, kinds = 2 * channels, ((4, 2), (4, 2), (3, 1))  # kernel and stride
+        self.embedding = TimeEmbedding(widths[-1], rng=rng)
+        self.layers, self.shifts = nn.ModuleList(), nn.ModuleList()
+        for width, (kernel, stride) in zip(widths, kinds, strict=True):
+            self.layers.append(_started(nn.Conv2d(enters, width, kernel, stride=stride, padding=1, rng=rng), rng))
+            self.shifts.append(nn.Linear(widths[-1], width, bias=False, rng=rng))
+            enters = width
+        last = _started(nn.Linear(enters * (size // 4) ** 2, features, rng=rng), rng)
+        self.last = Projection(nn.Sequential(nn.Flatten(), last, nn.LeakyReLU(0.2)), features, classes, rng=rng)
+
+    def forward(self, low, high, time, labels):
+        told, x = ops.silu(self.embedding(time)), ops.concatenate([low, high], dim=1)
+        for layer, shift in zip(self.layers, self.shifts, strict=True):
+            x = ops.leaky_relu(layer(x) + ops.reshape(shift(told), (len(told), -1, 1, 1)), 0.2)
+        return self.last(x, labels)
+
+
+def _started(layer, rng):
+    """The layer with weights that keep the mean square through a ReLU (He's)."""
+    shape = layer.weight.shape
+    layer.weight.overwrite((np.sqrt(2 / np.prod(shape[1:])) * rng.standard_normal(shape)).astype(np.float32))
+    return layer
+
+
+def _given(labels):
+    return () if labels is None else (labels,)
 
 
 def _array(x):
