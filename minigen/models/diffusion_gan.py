@@ -47,6 +47,8 @@ non-saturating with R1), any schedule and times, x₀ said by way of ε or v as 
 its own for z; losses are per example.
 """
 
+import math
+
 import numpy as np
 
 from minigen import nn, ops
@@ -254,22 +256,35 @@ class PictureJudge(nn.Module):
     channels:  C
     widths:    channels of the three convolutions: to half the size, to a quarter, and one that stays there
     features:  how many numbers φ are made of the last map, for (8.17)
+    sight:     a trained `nn.unet.UNet` of two sizes on patches of 2, or None; its maps of x_s come beside the judge's
+               own. It is frozen, and told the time s
+    times:     (T + 1,), as the networks are told them, for s; needed with `sight` only
     """
 
-    def __init__(self, channels, classes, *, widths=(32, 64, 64), features=128, size=28, rng):
+    def __init__(self, channels, classes, *, widths=(32, 64, 64), features=128, size=28, sight=None, times=None, rng):
         enters, kinds = 2 * channels, ((4, 2), (4, 2), (3, 1))  # kernel and stride
+        more = [0, 0, 0] if sight is None else [0, *(block.conv2.weight.shape[0] for block in sight.down)]
         self.embedding = TimeEmbedding(widths[-1], rng=rng)
         self.layers, self.shifts = nn.ModuleList(), nn.ModuleList()
-        for width, (kernel, stride) in zip(widths, kinds, strict=True):
-            self.layers.append(_started(nn.Conv2d(enters, width, kernel, stride=stride, padding=1, rng=rng), rng))
+        for width, (kernel, stride), beside in zip(widths, kinds, more, strict=True):
+            self.layers.append(_started(nn.Conv2d(enters + beside, width, kernel, stride=stride, padding=1, rng=rng), rng))
             self.shifts.append(nn.Linear(widths[-1], width, bias=False, rng=rng))
             enters = width
         last = _started(nn.Linear(enters * (size // 4) ** 2, features, rng=rng), rng)
         self.last = Projection(nn.Sequential(nn.Flatten(), last, nn.LeakyReLU(0.2)), features, classes, rng=rng)
+        self.sight, self.times = sight, None if times is None else np.asarray(times, dtype=np.float64)
+        if sight is not None:
+            sight.requires_grad_(False)
+            self.norms = nn.ModuleList(nn.GroupNorm(math.gcd(width, 8), width) for width in more[1:])
 
     def forward(self, low, high, time, labels):
-        told, x = ops.silu(self.embedding(time)), ops.concatenate([low, high], dim=1)
-        for layer, shift in zip(self.layers, self.shifts, strict=True):
+        told, x, maps = ops.silu(self.embedding(time)), ops.concatenate([low, high], dim=1), (None,) * 3
+        if self.sight is not None:
+            s = self.times[np.searchsorted(self.times, time * (1 - 1e-5)) - 1].astype(time.dtype)
+            small, kept, _ = self.sight.seen(low, s, labels)
+            maps = None, self.norms[0](kept[1]), self.norms[1](small)
+        for layer, shift, beside in zip(self.layers, self.shifts, maps, strict=True):
+            x = x if beside is None else ops.concatenate([x, beside], dim=1)
             x = ops.leaky_relu(layer(x) + ops.reshape(shift(told), (len(told), -1, 1, 1)), 0.2)
         return self.last(x, labels)
 

@@ -25,6 +25,7 @@ class Experiment(asked.Experiment):
     width, multiples, attention, patch = 32, (1, 2), (1,), 2  # of the U-Net
     latent, judge_widths, features = 32, (32, 64, 64), 128
     rate, judge_rate, betas = 1e-3, 1e-3, (0.0, 0.99)
+    alone = 0
     last_rate = 0.02  # the share of the rates that is left at the end; they fall from the half on
     batch_size, averaging, quick_averaging = 32, 0.998, 0.96
     full_steps, quick_steps = 4_000, 100
@@ -47,11 +48,14 @@ class Experiment(asked.Experiment):
 
     def make_model(self, rng):
         """The U-Net of diffusion-glyphs, told z as well, and its judge."""
-        network = UNet(1, 1, width=self.width, multiples=self.multiples, attention=self.attention, patch=self.patch,
-                       classes=self.classes, rng=rng)  # fmt: skip
-        judge = PictureJudge(1, self.classes, widths=self.judge_widths, features=self.features, size=self.side, rng=rng)
-        times = [0.0, *self.schedule.time_of(-2 * np.log(self.ratios)), self.schedule.end]
-        return DiffusionGAN(PictureForger(network, self.latent, rng=rng), judge, self.schedule, times,
+        def network():
+            return UNet(1, 1, width=self.width, multiples=self.multiples, attention=self.attention, patch=self.patch,
+                        classes=self.classes, rng=rng)  # fmt: skip
+
+        times = np.array([0.0, *self.schedule.time_of(-2 * np.log(self.ratios)), self.schedule.end])
+        judge = PictureJudge(1, self.classes, widths=self.judge_widths, features=self.features, size=self.side,
+                             sight=network(), times=times * self.schedule.time_scale, rng=rng)  # fmt: skip
+        return DiffusionGAN(PictureForger(network(), self.latent, rng=rng), judge, self.schedule, times,
                             latent=self.latent, prediction="v", **self.game)
 
     def step(self):
@@ -64,6 +68,8 @@ class Experiment(asked.Experiment):
         for name in ("r1", "r2"):
             setattr(self.model, name, left * self.game[name])
         told = base.descend(self.model.discriminator_loss(*self.real_batch(), rng=self.rng).mean(), self.critic)
+        if taken < self.alone:
+            return {"discriminator": told, "generator": 0.0}
         forged = self.model.generator_loss(*self.real_batch(), rng=self.rng).mean()
         put_gradient(forged, self.model.generator)
         self.forger.step()
