@@ -41,13 +41,12 @@ compared with the real one of the same x_t.
 **Pictures.** The generator is the U-Net of lesson 11. Besides the time it is told z: two layers make of z a vector that
 is added to the time's, and so every block's scales and shifts (N.3) depend on it. The discriminator sees x_s and x_t
 as two channels, halves them twice, and is told the time by a shift of each channel, the class by projection, (8.17).
+What x_s shows under its noise it need not learn to see, if a trained diffusion's maps of x_s come beside its own.
 
 Source: Xiao, Kreis & Vahdat 2021, arXiv:2112.07804. Differs: any game of `gan.OBJECTIVES` and its penalties (the paper:
-non-saturating with R1), any schedule and times, x₀ said by way of ε or v as well, classes; no adaptive normalisation of
-its own for z; losses are per example.
+non-saturating with R1), any schedule and times, x₀ said by way of ε or v as well, classes; z is told like the
+time; a judge that sees by a trained network (Sauer et al. 2024, arXiv:2403.12015, judge by its maps alone).
 """
-
-import math
 
 import numpy as np
 
@@ -57,6 +56,7 @@ from minigen.errors import MinigenError, ShapeError
 from minigen.models.gan import OBJECTIVES, gradient_penalty, squared_slope
 from minigen.models.gan_networks import Projection, mlp
 from minigen.nn.time import TimeEmbedding, per_example, sinusoids
+from minigen.nn.unet import groups_for
 
 
 class DiffusionGAN(nn.Module):
@@ -197,8 +197,7 @@ class DiffusionGAN(nn.Module):
 class PointForger(nn.Module):
     """A generator for points, (x_t (B, D), time (B,), z (B, L)) → (B, D): a perceptron of all three side by side.
 
-    ReLU, as in gan-ring: its kinks let it tear the plane of z between modes.
-    """
+    ReLU, as in gan-ring: its kinks let it tear the plane of z between modes."""
 
     def __init__(self, dims, latent, *, width=128, depth=3, waves=16, rng):
         self.waves, self.network = waves, mlp(dims + latent + waves, dims, width=width, depth=depth, rng=rng)
@@ -235,10 +234,7 @@ class PictureForger(nn.Module):
 
 
 class StyledTime(nn.Module):
-    """What a U-Net is told of time, class and z: its embedding of the first two, and two layers' of z, added.
-
-    Shapes:    time (B,), labels (B,) or None and z (B, L) → (B, width)
-    """
+    """What a U-Net is told of time (B,) and (labels, z (B, L)): its own embedding, and two layers' of z, (B, width)."""
 
     def __init__(self, embedding, latent, *, rng):
         width = embedding.layers[-1].weight.shape[0]
@@ -253,12 +249,10 @@ class StyledTime(nn.Module):
 class PictureJudge(nn.Module):
     """A discriminator for pictures, (x_s, x_t (B, C, H, W), time (B,), labels (B,)) → logits (B,).
 
-    channels:  C
     widths:    channels of the three convolutions: to half the size, to a quarter, and one that stays there
     features:  how many numbers φ are made of the last map, for (8.17)
-    sight:     a trained `nn.unet.UNet` of two sizes on patches of 2, or None; its maps of x_s come beside the judge's
-               own. It is frozen, and told the time s
-    times:     (T + 1,), as the networks are told them, for s; needed with `sight` only
+    sight:     a trained `nn.unet.UNet` of two sizes on patches of 2, or None; it is frozen, and told s
+    times:     (T + 1,), as the networks are told them; needed for s
     """
 
     def __init__(self, channels, classes, *, widths=(32, 64, 64), features=128, size=28, sight=None, times=None, rng):
@@ -267,7 +261,8 @@ class PictureJudge(nn.Module):
         self.embedding = TimeEmbedding(widths[-1], rng=rng)
         self.layers, self.shifts = nn.ModuleList(), nn.ModuleList()
         for width, (kernel, stride), beside in zip(widths, kinds, more, strict=True):
-            self.layers.append(_started(nn.Conv2d(enters + beside, width, kernel, stride=stride, padding=1, rng=rng), rng))
+            layer = nn.Conv2d(enters + beside, width, kernel, stride=stride, padding=1, rng=rng)
+            self.layers.append(_started(layer, rng))
             self.shifts.append(nn.Linear(widths[-1], width, bias=False, rng=rng))
             enters = width
         last = _started(nn.Linear(enters * (size // 4) ** 2, features, rng=rng), rng)
@@ -275,7 +270,7 @@ class PictureJudge(nn.Module):
         self.sight, self.times = sight, None if times is None else np.asarray(times, dtype=np.float64)
         if sight is not None:
             sight.requires_grad_(False)
-            self.norms = nn.ModuleList(nn.GroupNorm(math.gcd(width, 8), width) for width in more[1:])
+            self.norms = nn.ModuleList(nn.GroupNorm(groups_for(width), width) for width in more[1:])
 
     def forward(self, low, high, time, labels):
         told, x, maps = ops.silu(self.embedding(time)), ops.concatenate([low, high], dim=1), (None,) * 3

@@ -11,7 +11,7 @@ from minigen.autograd.gradcheck import gradcheck
 from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.errors import MinigenError, ShapeError
 from minigen.models.diffusion_gan import DiffusionGAN, PictureForger, PictureJudge, PointForger, PointJudge
-from minigen.models.gan import OBJECTIVES
+from minigen.models.gan import OBJECTIVES, squared_slope
 from minigen.models.schedules import Cosine, Growing, Linear
 from minigen.nn.unet import UNet
 
@@ -351,7 +351,8 @@ def test_the_losses_of_pictures_differentiate_with_their_classes():
     model, x = pictured(rng, r1=0.3, r2=0.2), rng.normal(size=(3, 1, 8, 8))
     labels, n = np.array([2, 0, 1]), np.array([1, 2, 4])
     chosen = {"discriminator": ("layers.0.weight", "shifts.1.weight", "last.vectors.weight"),
-              "generator": ("network.embedding.style.0.weight", "network.last.bias", "network.embedding.embedding.label.weight")}
+              "generator": ("network.embedding.style.0.weight", "network.last.bias",
+                            "network.embedding.embedding.label.weight")}  # fmt: skip
     for part, names in chosen.items():
         loss, parameters = getattr(model, f"{part}_loss"), dict(getattr(model, part).named_parameters())
         total = ops.sum(loss(x, labels, rng=np.random.default_rng(20), n=n))
@@ -366,6 +367,27 @@ def test_the_losses_of_pictures_differentiate_with_their_classes():
             assert (slope.data * way).sum() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4), name
     assert np.abs(loss(x, labels, rng=np.random.default_rng(20), n=n).data
                   - loss(x, (labels + 1) % 3, rng=np.random.default_rng(20), n=n).data).min() > 1e-6
+
+
+def test_a_judge_sees_by_a_frozen_network_that_is_told_the_time_of_x_s():
+    rng, times = np.random.default_rng(23), 1000 * grid(Cosine())
+    sight = shaken(UNet(1, 1, width=8, multiples=(1, 2), attention=(1,), classes=3, patch=2, rng=rng), rng)
+    judge = PictureJudge(1, 3, widths=(4, 6, 6), features=5, size=8, sight=sight, times=times, rng=rng).to(np.float64)
+    assert not any(name.startswith("sight") for name, _ in judge.named_parameters())
+    assert "sight.first.weight" in judge.state_dict()  # saved all the same
+    x, high, labels, told = rng.normal(size=(4, 1, 8, 8)), rng.normal(size=(4, 1, 8, 8)), np.array([0, 1, 2, 0]), []
+    seen = sight.seen
+    sight.seen = lambda low, s, labels: told.append(s) or seen(low, s, labels)
+    for time in (times[1:], times[1:].astype(np.float32).astype(np.float64)):
+        before = judge(Tensor(x), Tensor(high), time, labels).data
+        np.testing.assert_allclose(told.pop(), times[:-1])
+    real = Tensor(x, requires_grad=True)
+    logits = judge(real, Tensor(high), times[1:], labels)
+    ops.sum(logits + squared_slope(logits, real)).backward()
+    assert all(tensor.grad is None for _, tensor in sight._walk(Tensor))
+    assert all(p.grad is not None for p in judge.layers.parameters())
+    sight.first.bias.overwrite(sight.first.bias.data + 0.3)
+    assert np.abs(judge(Tensor(x), Tensor(high), times[1:], labels).data - before).min() > 1e-6
 
 
 def test_pictures_are_drawn_of_the_class_asked_for():
