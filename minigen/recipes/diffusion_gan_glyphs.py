@@ -13,20 +13,19 @@ from minigen.train import capture, restore
 class Game(diffusion_glyphs.Experiment):
     """The letters of diffusion-glyphs and their networks in the game of (13.64)."""
 
-    ratios = (0.4, 1.0, 2.5)  # ς between the steps
-    game = {"objective": "relativistic", "r1": 0.02, "r2": 0.02}
-    lazy, fading = 4, 0.1  # penalties in every so many-th step; what is left of them after four fifths of the training
+    ratios = (0.6, 1.5, 4.0)  # ς between the steps
+    game = {"objective": "relativistic", "r1": 0.01, "r2": 0.01}
+    lazy, fading = 8, 0.1  # penalties in every so many-th step; what is left of them after four fifths of the training
     latent, judge_widths, features = 32, (32, 64, 64), 128
-    rate, judge_rate, betas = 2e-4, 1e-3, (0.0, 0.99)
-    alone = 150  # steps in which only the discriminator learns
+    rate, judge_rate, betas = 1.5e-4, 2e-3, (0.0, 0.99)
+    alone = 350  # steps in which only the discriminator learns
     last_rate = 0.02  # the share of the rates that is left at the end; they fall from the half on
-    averaging, quick_averaging = 0.99, 0.9
-    full_steps, quick_steps = 2_000, 40
+    averaging, quick_averaging = 0.995, 0.9
+    full_steps, quick_steps = 1_400, 40
 
     def __init__(self, seed, quick=False, *, steps=None):
         super().__init__(seed, quick, steps=steps)
-        if self.steps <= 10 * self.alone:
-            self.alone = self.steps // 10
+        self.alone = min(self.alone, self.steps // 4)
         self.forger, self.critic = (Adam(part.parameters(), lr=rate, betas=self.betas) for part, rate in (
             (self.model.generator, self.rate), (self.model.discriminator, self.judge_rate)))  # fmt: skip
         del self.state["optimizer"]
@@ -51,11 +50,12 @@ class Game(diffusion_glyphs.Experiment):
         for name in ("r1", "r2"):
             setattr(self.model, name, left * self.game[name])
         told = base.descend(self.model.discriminator_loss(*self.real_batch(), rng=self.rng).mean(), self.critic)
+        if taken < self.alone:
+            return {"discriminator": told}
         forged = self.model.generator_loss(*self.real_batch(), rng=self.rng).mean()
-        if taken >= self.alone:
-            put_gradient(forged, self.model.generator)
-            self.forger.step()
-            self.ema.update()
+        put_gradient(forged, self.model.generator)
+        self.forger.step()
+        self.ema.update()
         return {"discriminator": told, "generator": forged.item()}
 
     def real_batch(self):
@@ -68,7 +68,7 @@ class Experiment(taught.Letters, Game):
     """The game that begins with a trained diffusion's weights."""
 
     def begin(self):
-        """The generator begins as its teacher's x̂₀, whatever z is; and by the teacher's maps the judge sees."""
+        """The generator begins as its teacher's x̂₀, but for what z adds; by the teacher's maps the judge sees."""
         network, ours = self.teacher.network, self.model.generator.network
         told = {"embedding.embedding" + name.removeprefix("embedding") if name.startswith("embedding") else name: array
                 for name, array in network.state_dict().items()}  # fmt: skip
