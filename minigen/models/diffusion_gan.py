@@ -175,17 +175,18 @@ class DiffusionGAN(nn.Module):
     # -- samples ------------------------------------------------------------------------------------------------------
 
     @no_grad()
-    def sample(self, noise, labels=None, *, rng, keep=False):
+    def sample(self, noise, labels=None, *, rng, keep=False, until=0):
         """Data from noise in T steps, an array.
 
         noise:    x at the last time: `samplers.starting_noise` for data of variance 1
         keep:     True for all x on the way
-        Shapes:   (B, …) → (B, …), or (T + 1, B, …)
+        until:    how many steps are left undone: x is that of times[until] then
+        Shapes:   (B, …) → (B, …), or (T − until + 1, B, …)
         """
         training = self.generator.training
         self.generator.eval()
         path = [_array(noise)]
-        for n in range(self.steps, 0, -1):
+        for n in range(self.steps, until, -1):
             path.append(self.forge(path[-1], np.full(len(noise), n), labels, rng=rng).data)
         self.generator.train(training)
         return np.stack(path) if keep else path[-1]

@@ -21,7 +21,7 @@ class Game(diffusion_glyphs.Experiment):
     alone = 350  # steps in which only the discriminator learns
     last_rate = 0.02  # the share of the rates that is left at the end; they fall from the half on
     averaging, quick_averaging = 0.995, 0.9
-    full_steps, quick_steps = 1_400, 40
+    full_steps, quick_steps = 1_500, 40
 
     def __init__(self, seed, quick=False, *, steps=None):
         super().__init__(seed, quick, steps=steps)
@@ -49,19 +49,20 @@ class Game(diffusion_glyphs.Experiment):
         left = 0.0 if taken % self.lazy else self.lazy * self.fading ** min(1.0, share / 0.8)
         for name in ("r1", "r2"):
             setattr(self.model, name, left * self.game[name])
-        told = base.descend(self.model.discriminator_loss(*self.real_batch(), rng=self.rng).mean(), self.critic)
+        told = base.descend(self.of_a_batch(self.model.discriminator_loss), self.critic)
         if taken < self.alone:
             return {"discriminator": told}
-        forged = self.model.generator_loss(*self.real_batch(), rng=self.rng).mean()
+        forged = self.of_a_batch(self.model.generator_loss)
         put_gradient(forged, self.model.generator)
         self.forger.step()
         self.ema.update()
         return {"discriminator": told, "generator": forged.item()}
 
-    def real_batch(self):
-        """Real pictures as the networks see them, (B, 1, H, W) in −1 … 1, and their labels, (B,)."""
+    def of_a_batch(self, loss):
+        """The mean of one of the two losses for the next letters, each at any step but the last."""
         images, labels = next(self.batches)
-        return self.seen(images), labels
+        n = self.rng.integers(2, self.model.steps + 1, size=len(images))
+        return loss(self.seen(images), labels, rng=self.rng, n=n).mean()
 
 
 class Experiment(taught.Letters, Game):
@@ -77,10 +78,16 @@ class Experiment(taught.Letters, Game):
         restore({"": self.model.discriminator.sight}, capture({"": network}))
 
     def draw_asked(self, labels, rng):
-        """One letter for each label, in four steps."""
-        labels = np.asarray(labels)
+        """One letter for each label: three steps of the game, and the teacher's x̂₀ in the last."""
+        labels, last = np.asarray(labels), float(self.model.times[1])
+
+        def draw(noise, part):
+            x = self.model.sample(noise, labels[part], rng=rng, until=1)
+            said = self.teacher.predictor(labels[part])(x, last)
+            return self.schedule.clean_from("eps", said, x, last)
+
         with self.ema.averaged():
-            return self.in_parts(labels, rng, lambda noise, part: self.model.sample(noise, labels[part], rng=rng))
+            return self.in_parts(labels, rng, draw)
 
 
 RECIPE = base.Recipe(

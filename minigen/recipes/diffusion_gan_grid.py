@@ -31,10 +31,10 @@ class Experiment(planar.Experiment):
     game = {"objective": "relativistic", "r1": 0.1, "r2": 0.1}
     fading = 1e-5  # what is left of the penalties when four fifths of the training are over
     batch_size = 256
-    full_steps, quick_steps = 8_000, 600
+    full_steps, quick_steps = 10_000, 600
     rate, betas = 1e-3, (0.0, 0.99)
     last_rate = 0.02  # the share of the rate that is left at the end; it falls from the half on
-    averaging = 0.99
+    averaging, quick_averaging = 0.997, 0.99
     latent, width, depth = 2, 128, 3
     checkpoint_every, threads = 2_000, 1
 
@@ -47,7 +47,7 @@ class Experiment(planar.Experiment):
                                   self.schedule, times, latent=self.latent, **self.game)
         self.forger, self.critic = (Adam(part.parameters(), lr=self.rate, betas=self.betas)
                                     for part in (self.model.generator, self.model.discriminator))
-        self.ema = EMA(self.model.generator, self.averaging)
+        self.ema = EMA(self.model.generator, self.quick_averaging if quick else self.averaging)
         self.taken = Counter()
         self.state = {"model": self.model, "generator": self.forger, "discriminator": self.critic, "ema": self.ema,
                       "steps": self.taken, "rng": self.rng}

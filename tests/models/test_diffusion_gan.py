@@ -269,6 +269,8 @@ def test_samples_keep_the_way_and_the_mode():
     assert path.shape == (5, 3, 2) and model.steps == 4 and model.generator.training
     np.testing.assert_array_equal(path[0], noise)
     np.testing.assert_array_equal(path[-1], model.sample(noise, rng=np.random.default_rng(15)))
+    left = model.sample(noise, rng=np.random.default_rng(15), until=1)
+    np.testing.assert_array_equal(left, path[-2])
     drawn = np.concatenate([model.pairs(noise, rng=rng)[2] for _ in range(40)])
     assert set(drawn) == {1, 2, 3, 4}
 
