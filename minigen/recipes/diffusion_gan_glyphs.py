@@ -1,4 +1,26 @@
-"""diffusion-gan-glyphs: letters in four steps of a diffusion, each of them a GAN.
+"""diffusion-gan-glyphs: letters in four calls, three of them steps of a diffusion that a GAN learnt to forge.
+
+A diffusion GAN (`models/diffusion_gan.py`) need not begin with nothing. The generator begins with the weights of a
+trained diffusion-glyphs and is told z as well; its teacher is found as `taught.py` says. Four calls lead from noise to
+ς = σ/α of 4, 1.5 and 0.6, and to the letter.
+
+**A judge that sees.** What x_s shows lies under noise. A judge that begins with nothing does not learn to look through
+it in some hundred steps: its loss stays at log 2, and the generator follows chance (Fréchet distance of 260 letters 2.2
+at the start, 9.2 after 600 steps). So the teacher's own maps of x_s, frozen, come beside the judge's; and the judge
+learns alone at first.
+
+**The last step is the teacher's.** From ς = 0.6 little is left to choose: one Gaussian is nearly right, and the mean
+does. A forged last step puts faint speckles on the paper that the judge does not see. Of a run of 1,400 steps whose
+game had all four steps (seed 0, 260 letters, the same noise for all):
+
+    steps                                    Fréchet   read as asked
+    all four the teacher's                     2.45        1.00
+    all four forged                            1.58        0.98
+    three forged, the last the teacher's       1.17        0.99     this recipe: its game has three steps
+    two forged, two the teacher's              1.14        0.99
+
+Losses, penalties and rates are those of `gan_ring`: the relativistic game, R1 and R2, fading, in every eighth step
+only; no momentum. What is reported is explained in `taught.py`.
 """
 
 import numpy as np
@@ -21,7 +43,7 @@ class Game(diffusion_glyphs.Experiment):
     alone = 350  # steps in which only the discriminator learns
     last_rate = 0.02  # the share of the rates that is left at the end; they fall from the half on
     averaging, quick_averaging = 0.995, 0.9
-    full_steps, quick_steps = 1_500, 40
+    full_steps, quick_steps = 1_400, 40
 
     def __init__(self, seed, quick=False, *, steps=None):
         super().__init__(seed, quick, steps=steps)
@@ -66,7 +88,9 @@ class Game(diffusion_glyphs.Experiment):
 
 
 class Experiment(taught.Letters, Game):
-    """The game that begins with a trained diffusion's weights."""
+    """The game that begins with a trained diffusion's weights and leaves the last step to it."""
+
+    ways = {"diffusion GAN": (4,)}
 
     def begin(self):
         """The generator begins as its teacher's x̂₀, but for what z adds; by the teacher's maps the judge sees."""
@@ -89,14 +113,18 @@ class Experiment(taught.Letters, Game):
         with self.ema.averaged():
             return self.in_parts(labels, rng, draw)
 
+    def drawn_along(self, way, calls, labels, rng):
+        """The same: there is one way only, of four calls."""
+        return self.draw_asked(labels, rng)
+
 
 RECIPE = base.Recipe(
     name="diffusion-gan-glyphs",
-    summary="diffusion-glyphs' letters in four steps, each of them a GAN that begins with its weights",
+    summary="diffusion-glyphs' letters in four calls, by a GAN that begins with its weights",
     lesson="13",
     build=Experiment,
     band={"read_as_asked": (0.95, 1.0), "frechet": (0.28, 1.2), "recall": (0.9, 1.0)},
-    quick_band={"read_as_asked": (0.0, 1.0), "frechet": (1.0, 200.0)},
+    quick_band={"read_as_asked": (0.02, 0.5), "frechet": (50.0, 150.0)},
     anchor="its teacher by 20 steps of DDIM: gain 0",
     source="Xiao, Kreis & Vahdat 2021, arXiv:2112.07804; from a diffusion's weights: Xu et al. 2023, arXiv:2311.09257",
     budget_seconds=1500,
