@@ -9,7 +9,9 @@ Networks of gan-grid's size, told the time and x_t, and its rates, its game and 
 
 Protocol: as gan-ring, 2,500 samples, 4 calls of the generator each.
 
-Bands: the goals, 24 modes and 90 %; seed 0 had 25 modes, 94.1 %, reverse KL 0.020, the quick size 20 modes, 0.016.
+Bands: the goals, 24 modes and 90 %, up to the 98.9 % of the true law. Seeds 0, 1, 2 had all 25 modes, 91.4, 95.3 and
+93.7 %, reverse KL 0.009, 0.005 and 0.008 (of 2,500 true points it is 0.005 on average); quick, seeds 0 and 1: 20 and 18
+modes, 0.016 and 0.021. With 8,000 steps and an average over 100 steps, not 333, it was 94.1, 92.2 and 89.9 %.
 """
 
 import numpy as np
@@ -31,10 +33,10 @@ class Experiment(planar.Experiment):
     game = {"objective": "relativistic", "r1": 0.1, "r2": 0.1}
     fading = 1e-5  # what is left of the penalties when four fifths of the training are over
     batch_size = 256
-    full_steps, quick_steps = 8_000, 600
+    full_steps, quick_steps = 10_000, 600
     rate, betas = 1e-3, (0.0, 0.99)
     last_rate = 0.02  # the share of the rate that is left at the end; it falls from the half on
-    averaging = 0.99
+    averaging, quick_averaging = 0.997, 0.99
     latent, width, depth = 2, 128, 3
     checkpoint_every, threads = 2_000, 1
 
@@ -47,7 +49,7 @@ class Experiment(planar.Experiment):
                                   self.schedule, times, latent=self.latent, **self.game)
         self.forger, self.critic = (Adam(part.parameters(), lr=self.rate, betas=self.betas)
                                     for part in (self.model.generator, self.model.discriminator))
-        self.ema = EMA(self.model.generator, self.averaging)
+        self.ema = EMA(self.model.generator, self.quick_averaging if quick else self.averaging)
         self.taken = Counter()
         self.state = {"model": self.model, "generator": self.forger, "discriminator": self.critic, "ema": self.ema,
                       "steps": self.taken, "rng": self.rng}
@@ -83,9 +85,9 @@ RECIPE = base.Recipe(
     summary="the grid in four steps of a diffusion, each of them a GAN",
     lesson="13",
     build=Experiment,
-    band={"modes": (24, 25), "high_quality": (0.90, 1.0), "reverse_kl": (0.0, 0.05)},
+    band={"modes": (24, 25), "high_quality": (0.90, 0.99), "reverse_kl": (0.0, 0.05)},
     quick_band={"modes": (15, 25), "reverse_kl": (0.0, 0.15)},
     anchor="gan-grid: 25 modes, 96 %, reverse KL 0.018; diffusion-grid: 25 modes in 40 steps of two calls",
     source="Xiao, Kreis & Vahdat 2021, arXiv:2112.07804",
-    budget_seconds=300,
+    budget_seconds=900,  # beside other programs; alone on one core it takes about 60
 )

@@ -80,11 +80,14 @@ class Experiment(asked.Experiment):
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
                       "batches": self.batches, "rng": self.rng}
 
+    def make_network(self, rng):
+        """A U-Net that is told the class."""
+        return UNet(1, 1, width=self.width, multiples=self.multiples, attention=self.attention,
+                    patch=self.patch, classes=self.classes, rng=rng)  # fmt: skip
+
     def make_model(self, rng):
-        """The process with a U-Net that is told the class."""
-        network = UNet(1, 1, width=self.width, multiples=self.multiples, attention=self.attention,
-                       patch=self.patch, classes=self.classes, rng=rng)  # fmt: skip
-        return Diffusion(network, self.schedule, prediction=self.prediction, weighting=self.weighting,
+        """The process with its network."""
+        return Diffusion(self.make_network(rng), self.schedule, prediction=self.prediction, weighting=self.weighting,
                          drop_labels=self.withheld)
 
     def step(self):

@@ -87,9 +87,9 @@ def test_the_adjoint_comes_to_backpropagations_gradient_with_the_solvers_order(t
 
 def test_the_adjoint_of_adaptive_steps_agrees_with_differences():
     net = shaken()
-    settings = {"method": "RK45", "rtol": 1e-9, "atol": 1e-9}
+    settings = {"method": "RK45", "rtol": 1e-8, "atol": 1e-8}
     *_, found = gradients(net, True, **settings)
-    fine = gradients(net, False, steps=100)[2]
+    fine = gradients(net, False, steps=60)[2]
     for a, b in zip(found, fine, strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
     rng = np.random.default_rng(1)
@@ -101,7 +101,7 @@ def test_the_adjoint_of_adaptive_steps_agrees_with_differences():
         return (z.data * weights[0]).sum() + log_det.data @ weights[1]
 
     h = 1e-4
-    for i, j in np.ndindex(*X.shape):
+    for i, j in ((0, 0), (1, 1), (3, 0)):
         one = h * (np.arange(X.size).reshape(X.shape) == i * X.shape[1] + j)
         assert found[0][i, j] == pytest.approx((value(X + one) - value(X - one)) / (2 * h), abs=2e-5)
     bias = net.last.bias
@@ -165,7 +165,7 @@ def test_the_log_determinant_is_that_of_the_jacobian():
 def test_the_density_integrates_to_one():
     ticks = np.arange(-6, 6, 0.125)  # fine enough for its steepest fold: twice as coarse is wrong by 1 %
     plane = np.stack(np.meshgrid(ticks, ticks, indexing="ij"), -1).reshape(-1, 2)
-    density = Flow(CNF(shaken(), steps=10), standard_normal(2))
+    density = Flow(CNF(shaken(), steps=6), standard_normal(2))
     with autograd.no_grad():
         assert 0.125**2 * np.exp(density.log_prob(plane).data).sum() == pytest.approx(1, abs=2e-3)
 
@@ -173,31 +173,33 @@ def test_the_density_integrates_to_one():
 def test_hutchinsons_log_determinant_is_unbiased():
     net = shaken()
     with autograd.no_grad():
-        exact = CNF(net)(Tensor(X))[1].data
-        flow = CNF(net, trace="hutchinson", rng=np.random.default_rng(3))
+        exact = CNF(net, steps=8)(Tensor(X))[1].data
+        flow = CNF(net, trace="hutchinson", steps=8, rng=np.random.default_rng(3))
         draws = np.stack([flow(Tensor(X))[1].data for _ in range(200)])
-        many = CNF(net, trace="hutchinson", probes=50, rng=np.random.default_rng(4))(Tensor(X))[1].data
+        many = CNF(net, trace="hutchinson", probes=50, steps=8, rng=np.random.default_rng(4))(Tensor(X))[1].data
     np.testing.assert_allclose(draws.mean(0), exact, atol=4.5 * draws.std(0).max() / math.sqrt(200))
     assert draws.std(0).max() > 1e-3
     np.testing.assert_allclose(many, exact, atol=5 * draws.std(0).max() / math.sqrt(50))
 
 
 def test_the_adjoint_needs_no_more_memory_for_more_steps():
-    net, x = shaken(width=32, dtype=np.float32), Tensor(np.tile(X, (64, 1)).astype(np.float32))
+    net, x = shaken(width=32, dtype=np.float32), Tensor(np.tile(X, (32, 1)).astype(np.float32))
+
+    def once(steps, adjoint):
+        Flow(CNF(net, steps=steps, adjoint=adjoint), standard_normal(2)).loss(x).sum().backward()
 
     def peak(steps, adjoint):
-        loss = lambda: ops.sum(Flow(CNF(net, steps=steps, adjoint=adjoint), standard_normal(2)).loss(x))  # noqa: E731
-        loss().backward()  # what is compiled or cached at the first call is no part of it
+        once(1, adjoint)  # what is compiled or cached at the first call is no part of it
         gc.collect()
         tracemalloc.start()
-        loss().backward()
+        once(steps, adjoint)
         _, most = tracemalloc.get_traced_memory()
         tracemalloc.stop()
         net.zero_grad()
         return most
 
-    assert peak(16, True) < 1.2 * peak(4, True)
-    assert peak(16, False) > 2.5 * peak(4, False)
+    assert peak(9, True) < 1.2 * peak(3, True)
+    assert peak(9, False) > 2 * peak(3, False)
 
 
 def test_learning_by_either_gradient_fits_a_gaussian():
@@ -209,9 +211,9 @@ def test_learning_by_either_gradient_fits_a_gaussian():
     entropy = 0.5 * np.log(np.linalg.det(2 * math.pi * math.e * np.cov(x.T)))
     for adjoint in (False, True):
         net = PointNet(2, 2, width=16, blocks=1, rng=np.random.default_rng(0))
-        flow = Flow(CNF(net, steps=6, method="midpoint", adjoint=adjoint), standard_normal(2))
-        optimizer = Adam(net.parameters(), lr=0.02)
-        for _ in range(60):
+        flow = Flow(CNF(net, steps=4, method="midpoint", adjoint=adjoint), standard_normal(2))
+        optimizer = Adam(net.parameters(), lr=0.04)
+        for _ in range(30):
             optimizer.zero_grad()
             loss = flow.loss(x).mean()
             loss.backward()

@@ -10,9 +10,10 @@ from minigen import Tensor, autograd, nn, ops
 from minigen.autograd.gradcheck import gradcheck
 from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.errors import MinigenError, ShapeError
-from minigen.models.diffusion_gan import DiffusionGAN, PointForger, PointJudge
-from minigen.models.gan import OBJECTIVES
+from minigen.models.diffusion_gan import DiffusionGAN, PictureForger, PictureJudge, PointForger, PointJudge
+from minigen.models.gan import OBJECTIVES, squared_slope
 from minigen.models.schedules import Cosine, Growing, Linear
+from minigen.nn.unet import UNet
 
 MIXTURE = NoisedMixture([[0.9, 0.0], [-0.5, 0.8], [-0.5, -0.8]], 0.25, [0.5, 0.3, 0.2])
 SCHEDULES = {"cosine": Cosine(), "linear": Linear(), "growing": Growing(20.0)}
@@ -268,6 +269,8 @@ def test_samples_keep_the_way_and_the_mode():
     assert path.shape == (5, 3, 2) and model.steps == 4 and model.generator.training
     np.testing.assert_array_equal(path[0], noise)
     np.testing.assert_array_equal(path[-1], model.sample(noise, rng=np.random.default_rng(15)))
+    left = model.sample(noise, rng=np.random.default_rng(15), until=1)
+    np.testing.assert_array_equal(left, path[-2])
     drawn = np.concatenate([model.pairs(noise, rng=rng)[2] for _ in range(40)])
     assert set(drawn) == {1, 2, 3, 4}
 
@@ -286,6 +289,118 @@ def test_pictures_work_too():
     model = model_of(Same(), schedule, Picture(), r1=0.1)
     assert model.discriminator_loss(x, rng=rng).shape == model.generator_loss(x, rng=rng).shape == (3,)
     assert model.sample(x, rng=rng).shape == x.shape
+
+
+@pytest.mark.parametrize("prediction", ["x0", "eps", "v"])
+def test_a_generator_may_say_noise_or_velocity_instead(prediction):
+    """Three generators that know x₀ and say it in three ways forge the same."""
+    schedule, rng = Cosine(), np.random.default_rng(17)
+    clean, high = rng.normal(size=(6, 2)), rng.normal(size=(6, 2))
+    n = np.array([1, 2, 3, 4, 2, 3])
+
+    class Knows(nn.Module):
+        def forward(self, x, time, z):
+            t = time / schedule.time_scale
+            noise = schedule.noise_from("x0", clean, x.data, t) if prediction != "x0" else None
+            return Tensor(schedule.target(prediction, clean, noise, t))
+
+    model = model_of(Knows(), schedule, prediction=prediction)
+    np.testing.assert_allclose(model.clean(high, n, rng=rng).data, clean, rtol=1e-6, atol=1e-6)
+    with pytest.raises(MinigenError, match="prediction is 'noise'; expected 'eps', 'x0' or 'v'"):
+        model_of(Fixed([0, 0]), schedule, prediction="noise").clean(high, n, rng=rng)
+
+
+def shaken(module, rng, dtype=np.float64):
+    """The module with noise on all weights, also on those that begin at 0."""
+    module = module.to(dtype)
+    for tensor in module.parameters():
+        tensor.overwrite(tensor.data + (0.1 * rng.normal(size=tensor.shape)).astype(dtype))
+    return module
+
+
+def pictured(rng, dtype=np.float64, **settings):
+    """Small networks for letters of 8×8 pixels in three classes."""
+    unet = UNet(1, 1, width=8, multiples=(1,), attention=(), classes=3, patch=2, rng=rng)
+    judge = PictureJudge(1, 3, widths=(4, 6, 6), features=5, size=8, rng=rng)
+    return DiffusionGAN(shaken(PictureForger(unet, 3, rng=rng), rng, dtype), shaken(judge, rng, dtype), Cosine(),
+                        grid(Cosine()), latent=3, prediction="v", objective="relativistic", **settings)
+
+
+def test_the_networks_for_pictures_are_told_everything():
+    """Both change with x, time and class, G with z, D with x_t; and each example stands on its own."""
+    rng = np.random.default_rng(18)
+    model = pictured(rng)
+    x, other = rng.normal(size=(2, 4, 1, 8, 8))
+    time, labels, z = np.array([100.0, 300.0, 500.0, 900.0]), np.array([0, 1, 2, 0]), rng.normal(size=(4, 3))
+
+    def both(x=x, high=other, time=time, labels=labels, z=z):
+        return (model.generator(Tensor(x), time, Tensor(z), labels).data,
+                model.discriminator(Tensor(x), Tensor(high), time, labels).data)
+
+    usual = both()
+    assert usual[0].shape == x.shape and usual[1].shape == (4,)
+    alone = both(x[1:2], other[1:2], time[1:2], labels[1:2], z[1:2])
+    for name, change in (("x", x + 0.1), ("time", time + 50), ("labels", (labels + 1) % 3), ("z", z + 0.1),
+                         ("high", other + 0.1)):  # fmt: skip
+        moved = [np.abs(a - b).reshape(4, -1).max(1) for a, b in zip(both(**{name: change}), usual, strict=True)]
+        assert np.all(moved[0] > 1e-6) == (name != "high") and np.all(moved[1] > 1e-6) == (name != "z"), name
+    for one, all_of_them in zip(alone, usual, strict=True):
+        np.testing.assert_allclose(one[0], all_of_them[1], atol=1e-12)
+
+
+def test_the_losses_of_pictures_differentiate_with_their_classes():
+    rng = np.random.default_rng(19)
+    model, x = pictured(rng, r1=0.3, r2=0.2), rng.normal(size=(3, 1, 8, 8))
+    labels, n = np.array([2, 0, 1]), np.array([1, 2, 4])
+    chosen = {"discriminator": ("layers.0.weight", "shifts.1.weight", "last.vectors.weight"),
+              "generator": ("network.embedding.style.0.weight", "network.last.bias",
+                            "network.embedding.embedding.label.weight")}  # fmt: skip
+    for part, names in chosen.items():
+        loss, parameters = getattr(model, f"{part}_loss"), dict(getattr(model, part).named_parameters())
+        total = ops.sum(loss(x, labels, rng=np.random.default_rng(20), n=n))
+        slopes = autograd.grad(total, [parameters[name] for name in names])
+        for name, slope in zip(names, slopes, strict=True):
+            weight, way = parameters[name], rng.normal(size=parameters[name].shape)
+            before, ends = weight.numpy(), []
+            for h in (1e-5, -1e-5):
+                weight.overwrite(before + h * way)
+                ends.append(loss(x, labels, rng=np.random.default_rng(20), n=n).data.sum())
+            weight.overwrite(before)
+            assert (slope.data * way).sum() == pytest.approx((ends[0] - ends[1]) / 2e-5, rel=1e-4), name
+    assert np.abs(loss(x, labels, rng=np.random.default_rng(20), n=n).data
+                  - loss(x, (labels + 1) % 3, rng=np.random.default_rng(20), n=n).data).min() > 1e-6
+
+
+def test_a_judge_sees_by_a_frozen_network_that_is_told_the_time_of_x_s():
+    rng, times = np.random.default_rng(23), 1000 * grid(Cosine())
+    sight = shaken(UNet(1, 1, width=8, multiples=(1, 2), attention=(1,), classes=3, patch=2, rng=rng), rng)
+    judge = PictureJudge(1, 3, widths=(4, 6, 6), features=5, size=8, sight=sight, times=times, rng=rng).to(np.float64)
+    assert not any(name.startswith("sight") for name, _ in judge.named_parameters())
+    assert "sight.first.weight" in judge.state_dict()  # saved all the same
+    x, high, labels, told = rng.normal(size=(4, 1, 8, 8)), rng.normal(size=(4, 1, 8, 8)), np.array([0, 1, 2, 0]), []
+    seen = sight.seen
+    sight.seen = lambda low, s, labels: told.append(s) or seen(low, s, labels)
+    for time in (times[1:], times[1:].astype(np.float32).astype(np.float64)):
+        before = judge(Tensor(x), Tensor(high), time, labels).data
+        np.testing.assert_allclose(told.pop(), times[:-1])
+    real = Tensor(x, requires_grad=True)
+    logits = judge(real, Tensor(high), times[1:], labels)
+    ops.sum(logits + squared_slope(logits, real)).backward()
+    assert all(tensor.grad is None for _, tensor in sight._walk(Tensor))
+    assert all(p.grad is not None for p in judge.layers.parameters())
+    sight.first.bias.overwrite(sight.first.bias.data + 0.3)
+    assert np.abs(judge(Tensor(x), Tensor(high), times[1:], labels).data - before).min() > 1e-6
+
+
+def test_pictures_are_drawn_of_the_class_asked_for():
+    rng = np.random.default_rng(21)
+    model, noise = pictured(rng, np.float32), rng.normal(size=(3, 1, 8, 8)).astype(np.float32)
+    drawn = [model.sample(noise, np.full(3, label), rng=np.random.default_rng(22)) for label in (0, 0, 1)]
+    assert drawn[0].shape == noise.shape and drawn[0].dtype == np.float32
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.abs(drawn[0] - drawn[2]).max() > 1e-4
+    with pytest.raises(ShapeError, match=r"labels \(2,\)"):
+        model.sample(noise, np.zeros(2, int), rng=rng)
 
 
 def test_what_cannot_be_is_refused():

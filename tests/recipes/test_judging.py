@@ -162,6 +162,7 @@ def test_the_picture_is_drawn_for_pictures_only(letters, tmp_path):
                                   "gan-ring", "gan-grid", "gan-digits", "dcgan-glyphs", "vaegan-glyphs",
                                   "stylegan-glyphs", "score-grid", "diffusion-grid", "diffusion-digits",
                                   "diffusion-glyphs", "diffusion-phantoms", "diffusion-upscale",
+                                  "diffusion-gan-grid", "diffusion-gan-glyphs",
                                   "realnvp-moons", "spline-moons", "realnvp-digits",
                                   "spline-digits", "maf-grid", "maf-grid-spline"])  # fmt: skip
 def test_a_run_of_each_recipe_with_samples_to_measure_is_judged(name, tmp_path):
