@@ -118,14 +118,23 @@ class Consistency(nn.Module):
         found = y * per_example(c_skip, x) + said * per_example(c_out, x)
         return found * float(self.schedule.alpha(self.times[0]))
 
-    def loss(self, x, teacher=None, labels=None, *, rng, averaged=None, order=2, n=None, noise=None):
+    def loss(self, x, teacher=None, labels=None, **settings):
         """How much f changes over one step of the teacher's, (13.73), averaged over the numbers of one example.
+
+        Arguments as in `leaps`.   Shapes: x (B, …) → (B,)
+        """
+        found, aim = self.leaps(x, teacher, labels, **settings)
+        gap = found - aim
+        return ops.mean(gap * gap, dim=tuple(range(1, gap.ndim)))
+
+    def leaps(self, x, teacher=None, labels=None, *, rng, averaged=None, order=2, n=None, noise=None):
+        """The two sides of (13.73): f from the higher time, a Tensor, and f⁻ from the lower, an array.
 
         teacher:   ε̂ (x (B, …), t (B,)) → (B, …), a `predictor()`; None: the noise itself, (13.76)
         averaged:  opens a context in which the weights are those of f⁻, such as `EMA.averaged`; None: as they are
         order:     of the teacher's step, see `one_step`
         n:         (B,) numbers of the lower times, from 0 to N − 1; drawn if not given, like the noise
-        Shapes:    x (B, …) → (B,)
+        Shapes:    x (B, …) → (B, …), (B, …)
         """
         x = _array(x)
         n = rng.integers(len(self.times) - 1, size=len(x)) if n is None else np.asarray(n)
@@ -136,8 +145,7 @@ class Consistency(nn.Module):
                  else one_step(teacher, self.schedule, noised, t, s, order=order))  # fmt: skip
         with no_grad(), averaged() if averaged else contextlib.nullcontext():
             aim = self(Tensor(lower), s, labels).data
-        gap = self(Tensor(noised), t, labels) - aim
-        return ops.mean(gap * gap, dim=tuple(range(1, x.ndim)))
+        return self(Tensor(noised), t, labels), aim
 
     def noise(self, shape, *, rng):
         """What `sample` begins with: x at the last time, for data of standard deviation σ_d.   Shapes: → shape"""

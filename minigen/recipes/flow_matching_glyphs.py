@@ -11,6 +11,7 @@ class Experiment(diffusion_glyphs.Experiment):
     """The letters, the network and the training of diffusion-glyphs; loss and sampler of a flow."""
 
     schedule = Straight()
+    full_steps = 4_000
     heun_steps = 10  # two calls each
     ways = {"flow matching": (1, 2, 4, 5, 10, 20, 50)}
 

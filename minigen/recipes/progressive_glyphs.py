@@ -10,8 +10,8 @@ class Experiment(taught.Letters):
     """The letters of diffusion-glyphs and a network like its own; loss and sampler of a student."""
 
     calls, substeps = 4, 1
-    rate, averaging, quick_averaging = 3e-4, 0.99, 0.9
-    full_steps, quick_steps = 2_400, 40
+    rate, averaging, quick_averaging = 5e-4, 0.99, 0.9
+    full_steps, quick_steps = 2_000, 40
     ways = {"progressive distillation": (4,)}
 
     def begin(self):
