@@ -1,6 +1,8 @@
 """progressive-glyphs: letters in four calls, by a student of diffusion-glyphs that makes its long steps in one.
 """
 
+import numpy as np
+
 from minigen.models import samplers
 from minigen.models.distillation import halving_loss, patient
 from minigen.recipes import base, taught
@@ -9,8 +11,9 @@ from minigen.recipes import base, taught
 class Experiment(taught.Letters):
     """The letters of diffusion-glyphs and a network like its own; loss and sampler of a student."""
 
-    calls, substeps = 4, 1
-    rate, averaging, quick_averaging = 5e-4, 0.99, 0.9
+    stops = (0.78, 0.52, 0.2, 0.0)  # where the student's steps end; they begin at the schedule's end
+    substeps = 1  # of each half of them, that the teacher goes
+    rate, averaging, quick_averaging = 3e-4, 0.99, 0.9
     full_steps, quick_steps = 2_000, 40
     ways = {"progressive distillation": (4,)}
 
@@ -18,22 +21,23 @@ class Experiment(taught.Letters):
         """The student begins as its teacher."""
         taught.copy_weights(self.teacher.network, self.model.network)
 
-    def times(self, count):
-        """The times of the student's steps, falling."""
-        return samplers.even_times(self.schedule, count)
+    def times(self, parts=1):
+        """The times of the student's steps, falling, or of as many `parts` of each."""
+        ends = np.concatenate([[self.schedule.end], self.stops])
+        return np.interp(np.arange(parts * len(self.stops) + 1) / parts, np.arange(len(ends)), ends)
 
     def losses(self, images, labels):
         """How far one step of the student's is from two of the teacher's, (13.78), (B,)."""
-        times = self.times(2 * self.calls)
+        times = self.times(2)
         teacher = patient(self.teacher.predictor(labels), self.schedule, times, steps=self.substeps)
-        return halving_loss(lambda x, t: self.model.predictor(labels)(x, t), teacher, self.schedule,
-                            self.seen(images), times, rng=self.rng)  # fmt: skip
+        return halving_loss(self.model.predictor(labels), teacher, self.schedule, self.seen(images), times,
+                            rng=self.rng)
 
     def draw_asked(self, labels, rng):
         """One letter for each label, by the averaged student's steps."""
         with self.ema.averaged():
             return self.in_parts(labels, rng, lambda noise, part: samplers.ddim(
-                self.model.predictor(labels[part]), self.schedule, self.times(self.calls), noise))  # fmt: skip
+                self.model.predictor(labels[part]), self.schedule, self.times(), noise))  # fmt: skip
 
     def drawn_along(self, way, calls, labels, rng):
         """For few_calls.py: it knows one number of calls."""
