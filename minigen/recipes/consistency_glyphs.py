@@ -11,10 +11,10 @@ from minigen.recipes import base, taught
 class Experiment(taught.Letters):
     """The letters of diffusion-glyphs and a network like its own; loss and sampler of a consistency model."""
 
-    calls, intervals, substeps = 4, 4, 2
+    calls, intervals, substeps = 4, 8, 1
     least_noise = 0.02  # ς_min
-    rate, averaging, quick_averaging = 5e-4, 0.99, 0.9
-    full_steps, quick_steps = 2_000, 40
+    rate, averaging, quick_averaging = 3e-4, 0.99, 0.9
+    full_steps, quick_steps = 900, 40
     ways = {"consistency": (1, 2, 4)}
 
     def make_model(self, rng):

@@ -14,9 +14,9 @@ class Experiment(taught.Taught, flow_matching_glyphs.Experiment):
     """The flow of flow-matching-glyphs, trained on in pairs of its own."""
 
     teacher_recipe, quick_teacher_steps = "flow-matching-glyphs", 60
-    pairs, quick_pairs = 5_200, 260  # noises with the letters that the first flow makes of them
+    pairs, quick_pairs = 3_900, 260  # noises with the letters that the first flow makes of them
     rate, averaging, quick_averaging = 3e-4, 0.99, 0.9
-    full_steps, quick_steps = 1_500, 40
+    full_steps, quick_steps = 1_000, 40
     calls = 4
     few, followed = (1, 2, 4), 260  # calls that are compared; letters whose paths are
     ways = {"rectified flow": (1, 2, 4, 5, 10)}

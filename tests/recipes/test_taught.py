@@ -51,7 +51,7 @@ def test_a_consistency_model_begins_as_its_teachers_guess_of_the_clean_picture()
         said = Diffusion(student.teacher.network, student.schedule, prediction="v").predictor(labels)(x, t)
         leap = student.model(Tensor(x), t, labels).data
     clean = student.schedule.clean_from("eps", said, x, t)
-    assert np.abs(leap - clean).max() < 0.05 and np.abs(clean).max() > 1  # they differ by ς_min
+    assert np.abs(leap - clean).mean() < 0.02 * np.abs(clean).mean()  # they differ by ς_min = 0.02
 
 
 def test_a_finished_run_needs_no_teacher(tmp_path, monkeypatch):
@@ -82,4 +82,4 @@ def test_a_teacher_that_is_not_there_is_trained_first_and_says_so(tmp_path, monk
     assert "the teacher is trained first" in capsys.readouterr().out
     assert (tmp_path / "runs" / "tiny-seed4" / "result.json").is_file()
     again = taught.find("tiny", 4)
-    assert "trained first" not in capsys.readouterr().out and again.seed == found.seed if hasattr(found, "seed") else 1
+    assert "trained first" not in capsys.readouterr().out and type(again) is type(found)
