@@ -1,4 +1,11 @@
 """consistency-grid: the grid of twenty-five Gaussians in one call, by a consistency model with a perfect teacher.
+
+The teacher is the exact prediction of the noise, (D.9), so that all that is wrong is the student's own. Twenty
+intervals with even steps of λ from noise to ς = 0.005, a third of a mode's width, the teacher's steps Heun's; f⁻ is the
+moving average. Network, batch and rates are those of diffusion-grid. The points are divided by 3.
+
+Reported of 2,500 points, as in gan-grid: modes, high_quality and reverse_kl of 1, 2 and 4 calls. More calls than one
+go back to ς = 0.3, or to 1, 0.3 and 0.1, with fresh noise, (13.75); the modes are 0.67 apart.
 """
 
 import numpy as np

@@ -1,4 +1,14 @@
 """rectified-glyphs: one reflow of flow-matching-glyphs, so that its paths become straight enough for a few steps.
+
+The first flow makes letters of 3,900 noises, 150 of each letter, by 10 steps of Heun's. Noise and letter are a pair:
+the second flow, which begins with the weights of the first, is trained on the lines between them, (13.51) with these
+pairs. They cross less, (13.54), so the floor of the loss falls and the paths are straighter. It sees no real letter.
+
+Reported beside the figures of flow-matching-glyphs, which here are those of 4 calls:
+
+    frechet_1, _2, _4      Fréchet distance of as many letters by so many of Euler's steps, one call each
+    bend                   S of (13.53), of 260 letters' paths of 20 steps, divided by the mean of |z₁ − z₀|²
+    …_before               the same of the first flow, from the same noise
 """
 
 import numpy as np
