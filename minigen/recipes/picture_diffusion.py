@@ -63,7 +63,7 @@ class Experiment(asked.Experiment):
     batch_size, rate, averaging, quick_averaging = 32, 1e-3, 0.998, 0.96
     full_steps, quick_steps = 7_000, 300
     sampler, calls, guidance = "DPM-Solver++", 20, 1.0  # guidance: w of (11.20)
-    ways = {"ancestral": (2, 4, 5, 10, 20, 50, 100), "DDIM": (1, 2, 4, 5, 10, 20, 50, 100),
+    ways = {"ancestral": (5, 10, 20, 50, 100), "DDIM": (1, 2, 4, 5, 10, 20, 50, 100),
             "DPM-Solver++": (1, 2, 4, 5, 10, 20, 50)}  # to draw, with so many calls of the network; see few_calls.py
     at_once = 65  # pictures that are drawn together
     checkpoint_every = 400
