@@ -55,7 +55,8 @@ BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks")
                   ("editing", "samplers"), ("editing", "probability_flow"),
                   ("glow", "realnvp"), ("maf", "realnvp"), ("maf", "made"),  # couplings; masks (6.4)
                   ("flow_matching", "schedules"),
-                  ("diffusion_gan", "gan"), ("diffusion_gan", "gan_networks")}  # fmt: skip
+                  ("diffusion_gan", "gan"), ("diffusion_gan", "gan_networks"),
+                  ("sharpening", "gan")}  # fmt: skip
 PROTOCOLS = {"bijections"}  # what all models of one kind agree on: any model may import it
 
 # Packages from outside the standard library, and where they may be imported; "lazy": only inside a function.

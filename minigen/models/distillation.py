@@ -53,8 +53,17 @@ way of ς′ to (y″, ς″). The student is to land there with one of Euler's 
 SNR = 1/ς²: neither of the two may be neglected where it is the one that matters. The student is the next teacher: from
 2N steps to N, to N/2, …, each time with targets without any noise.
 
+**A patient teacher.** Two steps of DDIM's are no better than DDIM. Let the teacher go each of its steps in k smaller
+and better ones: in (11.26), which holds for an x̂₀ that stands still, take the x̂₀ that it sees half-way, at m,
+
+    x_s = (σ_s/σ_t) x_t + (α_s − α_t σ_s/σ_t) x̂₀(x_m, m),      x_m by a step of DDIM's from t to m,    (13.79)
+
+with an error of the order h³. Its mean slope over the whole step is again an ε̃, which (13.77) can use: the student
+learns from the start where the ODE leads, in few stages or a single one.
+
 Sources: Song, Dhariwal, Chen & Sutskever 2023, arXiv:2303.01469 ((13.71) to (13.76)); f⁻ with the weights themselves:
-Song & Dhariwal 2023, arXiv:2310.14189; (13.77), (13.78): Salimans & Ho 2022, arXiv:2202.00512. Differs: any schedule;
+Song & Dhariwal 2023, arXiv:2310.14189; (13.77), (13.78): Salimans & Ho 2022, arXiv:2202.00512; (13.79) is a midpoint
+rule, as in DPM-Solver-2: Lu et al. 2022, arXiv:2206.00927. Differs: any schedule;
 the squared distance, unweighted, averaged over the numbers of one example; losses are per example.
 """
 
@@ -109,14 +118,23 @@ class Consistency(nn.Module):
         found = y * per_example(c_skip, x) + said * per_example(c_out, x)
         return found * float(self.schedule.alpha(self.times[0]))
 
-    def loss(self, x, teacher=None, labels=None, *, rng, averaged=None, order=2, n=None, noise=None):
+    def loss(self, x, teacher=None, labels=None, **settings):
         """How much f changes over one step of the teacher's, (13.73), averaged over the numbers of one example.
+
+        Arguments as in `leaps`.   Shapes: x (B, …) → (B,)
+        """
+        found, aim = self.leaps(x, teacher, labels, **settings)
+        gap = found - aim
+        return ops.mean(gap * gap, dim=tuple(range(1, gap.ndim)))
+
+    def leaps(self, x, teacher=None, labels=None, *, rng, averaged=None, order=2, n=None, noise=None):
+        """The two sides of (13.73): f from the higher time, a Tensor, and f⁻ from the lower, an array.
 
         teacher:   ε̂ (x (B, …), t (B,)) → (B, …), a `predictor()`; None: the noise itself, (13.76)
         averaged:  opens a context in which the weights are those of f⁻, such as `EMA.averaged`; None: as they are
         order:     of the teacher's step, see `one_step`
         n:         (B,) numbers of the lower times, from 0 to N − 1; drawn if not given, like the noise
-        Shapes:    x (B, …) → (B,)
+        Shapes:    x (B, …) → (B, …), (B, …)
         """
         x = _array(x)
         n = rng.integers(len(self.times) - 1, size=len(x)) if n is None else np.asarray(n)
@@ -127,8 +145,7 @@ class Consistency(nn.Module):
                  else one_step(teacher, self.schedule, noised, t, s, order=order))  # fmt: skip
         with no_grad(), averaged() if averaged else contextlib.nullcontext():
             aim = self(Tensor(lower), s, labels).data
-        gap = self(Tensor(noised), t, labels) - aim
-        return ops.mean(gap * gap, dim=tuple(range(1, x.ndim)))
+        return self(Tensor(noised), t, labels), aim
 
     def noise(self, shape, *, rng):
         """What `sample` begins with: x at the last time, for data of standard deviation σ_d.   Shapes: → shape"""
@@ -189,6 +206,43 @@ def mean_slope(teacher, schedule, x, t, half, s):
     first, second = teacher(x, t), teacher(between, half)
     share = per_example((a - b) / (a - c), x)  # of the way that the first of the two steps goes
     return share * first + (1 - share) * second
+
+
+def patient(predict, schedule, times, *, steps=2):
+    """A teacher whose one step of DDIM's along `times` ends where `steps` of (13.79) do, each of two calls.
+
+    times:    falling; the teacher can be asked at these (but the last), from where it goes to the next
+    Shapes:   a function (x (B, …), t (B,)) → ε̃ (B, …), for `halving_loss` and `samplers.ddim`
+    Raises:   ShapeError if it is asked at another time
+    """
+    times = np.asarray(times, dtype=np.float64)
+
+    def slope(x, t):
+        place = len(times) - 1 - np.searchsorted(times[::-1], np.broadcast_to(t, len(x)))
+        if np.any(place >= len(times) - 1) or np.any(times[place] != t):
+            raise ShapeError(f"patient: asked at {np.unique(t)}; expected some of {times[:-1]}")
+        t, s = times[place], times[place + 1]
+        end = many_steps(predict, schedule, x, t, s, steps=steps)
+        moved = end / per_example(schedule.alpha(s), x) - x / per_example(schedule.alpha(t), x)
+        return moved / per_example(noise_ratio(schedule, s) - noise_ratio(schedule, t), x)
+
+    return slope
+
+
+def many_steps(predict, schedule, x, t, s, *, steps=2):
+    """From each example's time t to its s < t in `steps` steps of (13.79), each of two calls.
+
+    Shapes:   x (B, …), t, s (B,) → (B, …), arrays
+    """
+    times = np.linspace(t, s, steps + 1)  # (steps + 1, B)
+    for a, b in zip(times[:-1], times[1:], strict=True):
+        half = 0.5 * (a + b)
+        middle = one_step(predict, schedule, x, a, half, order=1)
+        noise = predict(middle, half)
+        clean = (middle - per_example(schedule.sigma(half), x) * noise) / per_example(schedule.alpha(half), x)
+        kept = schedule.sigma(b) / schedule.sigma(a)
+        x = per_example(kept, x) * x + per_example(schedule.alpha(b) - schedule.alpha(a) * kept, x) * clean
+    return x
 
 
 def one_step(predict, schedule, x, t, s, *, order=2):

@@ -50,7 +50,7 @@ class Experiment(planar.Experiment):
         self.seed, self.rng, self.quick = seed, np.random.default_rng(seed), quick
         self.steps = steps or (self.quick_steps if quick else self.full_steps)
         self.oracle = NoisedMixture(self.truth.means * self.scale, self.truth.sigma * self.scale, self.truth.weights)
-        self.model = FlowMatching(PointNet(2, 2, width=self.width, blocks=self.blocks, waves=self.waves, rng=self.rng))
+        self.model = FlowMatching(self.make_network(self.rng))
         self.optimizer = Adam(self.model.parameters(), lr=self.rate)
         self.rates = Schedule(self.optimizer, cosine, total=self.steps, warmup=min(100, self.steps // 2),
                               final=self.last_rate)
@@ -63,12 +63,20 @@ class Experiment(planar.Experiment):
         """A batch of clean points as the network sees them, (B, 2)."""
         return (self.scale * self.truth.sample(self.batch_size, rng=self.rng)).astype(np.float32)
 
+    def make_network(self, rng):
+        """The network of diffusion-grid."""
+        return PointNet(2, 2, width=self.width, blocks=self.blocks, waves=self.waves, rng=rng)
+
     def step(self):
         """One step on (13.51)."""
         self.rates(self.taken.advance())
-        loss = base.descend(self.model.loss(self.points(), rng=self.rng).mean(), self.optimizer)
+        loss = base.descend(self.losses().mean(), self.optimizer)
         self.ema.update()
         return {"loss": loss}
+
+    def losses(self):
+        """The loss of each point of a batch, (B,)."""
+        return self.model.loss(self.points(), rng=self.rng)
 
     def evaluate(self):
         """The loss above its floor, the likelihood, and what 2,500 samples of many steps and of few are worth."""

@@ -296,6 +296,36 @@ def test_a_small_student_learns_to_halve(kind):
     assert ((learnt - eight) ** 2).mean() < 0.5 * ((four - eight) ** 2).mean()
 
 
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_patient_teacher_goes_where_the_flow_goes(name):
+    """(13.79) against a solver that chooses its steps: the error falls as the square of the number of steps."""
+    schedule = SCHEDULES[name]
+    predict, x = MIXTURE.predictor(schedule), np.random.default_rng(22).normal(size=(5, 2))
+    t, s = grid(schedule, 8)[[5, 3]]
+    truth, errors = probability_flow.ode(predict, schedule, x, times=(t, s), rtol=1e-9, atol=1e-9), []
+    for steps in (4, 8, 16):
+        found = distillation.many_steps(predict, schedule, x, np.full(5, t), np.full(5, s), steps=steps)
+        errors.append(np.abs(found - truth).max())
+    assert errors[2] < 1e-2 and 1.6 < np.log2(errors[0] / errors[2]) / 2 < 2.6
+    mixed = distillation.many_steps(predict, schedule, x, np.array([t, s, t, s, t]), np.array([s, 0, 0, 0, s]))
+    alone = [distillation.many_steps(predict, schedule, x[i : i + 1], np.array([a]), np.array([b]))[0]
+             for i, (a, b) in enumerate([(t, s), (s, 0), (t, 0), (s, 0), (t, s)])]  # fmt: skip
+    np.testing.assert_allclose(mixed, alone, rtol=1e-9)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_ddim_with_a_patient_teacher_ends_where_its_small_steps_do(name):
+    schedule = SCHEDULES[name]
+    predict, times = MIXTURE.predictor(schedule), np.append(grid(schedule, 6)[::-1], 0.0)
+    x = samplers.starting_noise(schedule, (5, 2), rng=np.random.default_rng(23), dtype=np.float64)
+    found = samplers.ddim(distillation.patient(predict, schedule, times, steps=3), schedule, times, x)
+    for t, s in zip(times[:-1], times[1:], strict=True):
+        x = distillation.many_steps(predict, schedule, x, np.full(5, t), np.full(5, s), steps=3)
+    np.testing.assert_allclose(found, x, rtol=1e-8, atol=1e-10)
+    with pytest.raises(ShapeError, match="patient: asked at"):
+        distillation.patient(predict, schedule, times)(x, np.full(5, 0.5 * (times[0] + times[1])))
+
+
 # -- errors -----------------------------------------------------------------------------------------------------------
 
 

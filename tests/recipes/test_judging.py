@@ -164,7 +164,9 @@ def test_the_picture_is_drawn_for_pictures_only(letters, tmp_path):
                                   "diffusion-glyphs", "diffusion-phantoms", "diffusion-upscale",
                                   "diffusion-gan-grid", "diffusion-gan-glyphs",
                                   "realnvp-moons", "spline-moons", "realnvp-digits",
-                                  "spline-digits", "maf-grid", "maf-grid-spline"])  # fmt: skip
+                                  "spline-digits", "maf-grid", "maf-grid-spline",
+                                  "flow-matching-grid", "flow-matching-glyphs", "rectified-glyphs",
+                                  "progressive-glyphs", "consistency-glyphs"])  # fmt: skip
 def test_a_run_of_each_recipe_with_samples_to_measure_is_judged(name, tmp_path):
     recipes.run(name, quick=True, steps=3, out=tmp_path / "run", progress=False, say=lambda line: None)
     text = []
