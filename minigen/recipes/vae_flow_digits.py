@@ -3,7 +3,6 @@
 Data, protocol, networks and likelihood are those of vae-digits; only the two Gaussians are bent (`models/flow_vae.py`).
 """
 
-import numpy as np
 
 from minigen import likelihoods
 from minigen.data import digits
@@ -12,7 +11,7 @@ from minigen.models.flow_vae import FlowVAE
 from minigen.models.maf import iaf
 from minigen.models.realnvp import Affine, VectorNet, couplings, random_halves
 from minigen.models.vae import mlp_decoder, mlp_encoder
-from minigen.recipes import base, vae_digits
+from minigen.recipes import vae_digits
 
 LEVELS = digits.LEVELS
 
