@@ -130,7 +130,7 @@ def test_the_noise_is_a_density_on_the_bin_and_nearly_a_bell():
     assert mass.sum() == pytest.approx(1, abs=1e-4)
     deviation = np.sqrt(mass @ (u - 0.5) ** 2)
     loss = mass @ (log_q - norm.logpdf(u, 0.5, deviation))
-    assert loss < 0.02 < 0.5 * np.log(2 * np.pi * np.e / 12)
+    assert loss < 0.05 < 0.5 * np.log(2 * np.pi * np.e / 12)
     drawn, log_drawn = noise.rsample(Tensor(np.full((4000, 1, 1, 1), 7.0)), rng=np.random.default_rng(0))
     assert 0 < drawn.data.min() and drawn.data.max() < 1
     assert drawn.data.std() == pytest.approx(deviation, rel=0.05)

@@ -163,7 +163,8 @@ def test_the_picture_is_drawn_for_pictures_only(letters, tmp_path):
                                   "stylegan-glyphs", "score-grid", "diffusion-grid", "diffusion-digits",
                                   "diffusion-glyphs", "diffusion-phantoms", "diffusion-upscale",
                                   "realnvp-moons", "spline-moons", "realnvp-digits",
-                                  "spline-digits", "maf-grid", "maf-grid-spline"])  # fmt: skip
+                                  "spline-digits", "maf-grid", "maf-grid-spline", "glow-glyphs",
+                                  "vae-flow-digits"])  # fmt: skip
 def test_a_run_of_each_recipe_with_samples_to_measure_is_judged(name, tmp_path):
     recipes.run(name, quick=True, steps=3, out=tmp_path / "run", progress=False, say=lambda line: None)
     text = []
