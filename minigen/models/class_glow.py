@@ -21,9 +21,8 @@ does not know where it is.
 
 **How the numbers travel.** A picture of H × W is squeezed to 4 channels and goes through a few steps of ActNorm, 1×1
 convolution and coupling; half of its channels leave (13.21), after one more coupling (13.22). The rest is squeezed
-again, and there the picture is so small that a coupling's network can see all of it: first convolutional ones, then
-perceptrons, each of whose numbers depends on the whole picture. They agree on what is drawn; for a quarter of the cost
-of a convolution at the larger size.
+again. There a 3×3 filter covers nearly half of the picture, and most of the steps are taken. The last ones have
+perceptrons for networks, each of whose numbers depends on the whole picture, so that distant strokes can agree.
 
 **The noise.** Most pixels of a letter are ink or paper for certain. What a coupling can say of them is a Gaussian
 about the middle of the bin, and with uniform noise that costs KL(U(0, 1) ‖ N) = ½ log (2πe/12) = 0.18 nats each,
@@ -113,7 +112,7 @@ class ThinNet(nn.Module):
         return ops.transpose(numbers[:, :, self._free], 1, 2)  # (B, N, P)
 
 
-def class_glow(side, classes, *, fine=(2, 24), coarse=(4, 64), whole=(4, 512), bound=2.0, rng):
+def class_glow(side, classes, *, fine=(2, 24), coarse=(6, 64), whole=(2, 512), bound=2.0, rng):
     """A flow for pictures (B, 1, side, side) and labels as one-hot vectors (B, classes).
 
         model = Dequantised(class_glow(28, 26, rng=rng), high=16, noise=bell_noise(28, 16))
