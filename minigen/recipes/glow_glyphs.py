@@ -39,7 +39,7 @@ class Experiment(asked.Experiment):
     fine, coarse, whole = (2, 24), (6, 64), (2, 512)  # see class_glow
     temperature = 0.7
     batch_size = 32
-    full_steps, quick_steps = 2_400, 150
+    full_steps, quick_steps = 2_000, 150
     rate, warming = 8e-3, 100
     longest = 100.0  # a longer gradient is cut to this
     memory = 1 / 15  # how far the average of the weights reaches back, as a share of the steps
