@@ -14,6 +14,7 @@ in `models/class_glow.py`. What is reported, all of the weights' moving average:
 
 import contextlib
 import math
+from pathlib import Path
 
 import numpy as np
 
@@ -110,6 +111,19 @@ class Experiment(asked.Experiment):
         told = np.eye(LETTERS, dtype=np.float32)[np.asarray(labels)]
         with self._averaged():
             return self.model.sample(len(told), told, rng=rng, temperature=self.temperature)[:, 0]
+
+    def pictures(self, folder):
+        """samples.png, at temperature 0.7; samples_at_one.png, from the same noise at temperature 1; loss.png."""
+        from minigen import viz
+
+        cool, paths = self.temperature, []
+        for name, self.temperature in (("samples", cool), ("samples_at_one", 1.0)):
+            path = Path(folder) / f"{name}.png"
+            title = f"The first 100 samples at temperature {self.temperature:g}, not picked"
+            viz.image_grid(self.sample(100, np.random.default_rng(0)), 10, title, path, scale=(0, self.high))
+            paths.append(path)
+        self.temperature = cool
+        return [*paths, base.loss_picture(folder)]
 
     @contextlib.contextmanager
     def _averaged(self):

@@ -51,7 +51,8 @@ draws; a flow's `test_bound` the bound by noise over the whole bin, a mean of 20
 - **Letters**: `drawn_as_asked` is the share of drawn letters that a nearest-neighbour reader takes for the one \
 asked for, `read_as_asked` and `letter_accuracy` that of letters or digits which a frozen network does; \
 `mixing_keeps_letter` the same if the fine layers get another sample's style; `swap_keeps_typeface` the share of \
-styles in which that network finds the same weight and slant for two letters.
+styles in which that network finds the same weight and slant for two letters. Of a flow's letters, drawn at \
+temperature 0.7, `…_at_one` is the same at temperature 1; its `test_bound` is on −log p(x|letter).
 - **Samples of pictures**: `frechet`, `precision` and `recall` compare them with the training pictures in that \
 network's features; `nearest_ratio` is how far the nearest training picture is, divided by how far the nearest one \
 that was held out (of copies 0); `reconstruction_mse` the squared error per pixel, paper 0 and ink 1.
