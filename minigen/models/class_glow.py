@@ -26,11 +26,12 @@ perceptrons for networks, each of whose numbers depends on the whole picture, so
 
 **The noise.** Most pixels of a letter are ink or paper for certain. What a coupling can say of them is a Gaussian
 about the middle of the bin, and with uniform noise that costs KL(U(0, 1) ‖ N) = ½ log (2πe/12) = 0.18 nats each,
-whatever else it knows. So let the noise be a bell too: (13.29) with a bijection that only scales,
+whatever else it knows. So let the noise be a bell too: (13.29) with a bijection that only scales and shifts,
 
-    u = 1/(1 + e^{−s ε}),   ε ~ N(0, 1),   s learnt.                                                   (13.34)
+    u = 1/(1 + e^{−v}),   v = s ε + m,   ε ~ N(0, 1),   s and m learnt.                                (13.34)
 
-It still fills the whole bin, and its log-density is paid for in (13.28).
+It still fills the whole bin, and its log-density is paid for in (13.28). At s = 1 and m = 0, where it begins and, for
+the letters, about stays, its KL from a Gaussian is 0.04 nats.
 
 **Temperature.** Draws of z ~ N(0, T² I) with T < 1 keep to the middle of the base, where the flow has seen most: they
 are cleaner and less varied. They are no draws from the model whose likelihood is reported, so both must be said.
@@ -151,6 +152,6 @@ def class_glow(side, classes, *, fine=(2, 24), coarse=(6, 64), whole=(2, 512), b
 
 
 def bell_noise(side, high):
-    """Noise (13.34) for pictures (B, 1, side, side) of levels 0 … high: one s for all pixels, 1 at the start."""
+    """Noise (13.34) for pictures (B, 1, side, side) of levels 0 … high: one s and m for all pixels, 1 and 0 at first."""
     shape = (1, side, side)
     return VariationalNoise(Flow(Chain(Logit(1.0), ActNorm(1)), standard_normal(*shape)), 1 / high)
