@@ -152,6 +152,6 @@ def class_glow(side, classes, *, fine=(2, 24), coarse=(6, 64), whole=(2, 512), b
 
 
 def bell_noise(side, high):
-    """Noise (13.34) for pictures (B, 1, side, side) of levels 0 … high: one s and m for all pixels, 1 and 0 at first."""
+    """Noise (13.34) for pictures (B, 1, side, side) of levels 0 … high: one s, at first 1, and one m, at first 0."""
     shape = (1, side, side)
     return VariationalNoise(Flow(Chain(Logit(1.0), ActNorm(1)), standard_normal(*shape)), 1 / high)
