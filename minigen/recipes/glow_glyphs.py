@@ -143,5 +143,5 @@ RECIPE = base.Recipe(
     quick_band={"test_bound": (600.0, 1500.0)},
     anchor="the same letters: vae-glyphs 232, pixelcnn-glyphs 135 nats; real held-out letters: read 0.998",
     source="Kingma & Dhariwal 2018, arXiv:1807.03039",
-    budget_seconds=900,
+    budget_seconds=300,
 )

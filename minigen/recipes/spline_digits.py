@@ -48,5 +48,5 @@ RECIPE = base.Recipe(
     quick_band={"test_bound": (88.0, 112.0)},
     anchor="the same split: realnvp-digits; reference RealNVP notebook 167.8 nats",
     source="Durkan et al. 2019, arXiv:1906.04032; Ho et al. 2019, arXiv:1902.00275",
-    budget_seconds=600,
+    budget_seconds=180,
 )

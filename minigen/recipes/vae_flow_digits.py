@@ -71,5 +71,5 @@ RECIPE = base.Recipe(
     quick_band={"test_elbo": (87.0, 98.0)},
     anchor="the same split, without flow: vae-digits 88.1 and 84.8",
     source="Kingma et al. 2016, arXiv:1606.04934; Rezende & Mohamed 2015, arXiv:1505.05770",
-    budget_seconds=60,
+    budget_seconds=40,
 )
