@@ -55,6 +55,8 @@ BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks")
                   ("editing", "samplers"), ("editing", "probability_flow"),
                   ("glow", "realnvp"), ("maf", "realnvp"), ("maf", "made"),  # couplings; masks (6.4)
                   ("flow_matching", "schedules"),
+                  ("flow_vae", "vae"), ("class_glow", "glow"), ("class_glow", "realnvp"),
+                  ("class_glow", "dequantisation"),
                   ("diffusion_gan", "gan"), ("diffusion_gan", "gan_networks"),
                   ("sharpening", "gan")}  # fmt: skip
 PROTOCOLS = {"bijections"}  # what all models of one kind agree on: any model may import it

@@ -119,40 +119,45 @@ class Dequantised(nn.Module):
     flow:     anything with log_prob(y) (B,), per grey level, for y in [0, high + 1)^D, and sample(n, rng=)
     high:     the largest value of a pixel
     noise:    UniformNoise() unless given; a VariationalNoise
+    condition: what the flow is told besides (B, …), for a conditional flow: the bounds are then on log P(x|condition)
     """
 
     def __init__(self, flow, *, high, noise=None):
         self.flow, self.high, self.noise = flow, int(high), noise or UniformNoise()
 
-    def terms(self, x, *, rng):
+    def terms(self, x, condition=None, *, rng):
         """log p(x + u) − log q(u|x) for one draw of u: (B,), in nats."""
         x = self._whole(x)
         u, log_q = self.noise.rsample(x, rng=rng)
-        return self.flow.log_prob(x + u) - log_q
+        return (self.flow.log_prob(x + u) if condition is None else self.flow.log_prob(x + u, condition)) - log_q
 
-    def loss(self, x, *, rng):
+    def loss(self, x, condition=None, *, rng):
         """Minus the bound (13.28) with one draw: what training makes small. (B,), in nats."""
-        return -self.terms(x, rng=rng)
+        return -self.terms(x, condition, rng=rng)
 
     @no_grad()
-    def bound(self, x, *, rng, draws=10, inside=1):
+    def bound(self, x, condition=None, *, rng, draws=10, inside=1):
         """A lower bound of log P(x), in nats, an array (B,), in evaluation mode.
 
         draws:    how many independent estimates are averaged, to quieten it: the bound stays the same one
         inside:   k of (13.30), draws inside the logarithm: more make the bound tighter
         """
         with evaluating(self):
-            return np.mean([self._weighted(x, inside, rng) for _ in range(draws)], axis=0)
+            return np.mean([self._weighted(x, condition, inside, rng) for _ in range(draws)], axis=0)
 
-    def _weighted(self, x, inside, rng):
-        each = np.stack([self.terms(x, rng=rng).data.astype(np.float64) for _ in range(inside)])  # (k, B)
+    def _weighted(self, x, condition, inside, rng):
+        each = np.stack([self.terms(x, condition, rng=rng).data.astype(np.float64) for _ in range(inside)])  # (k, B)
         peak = each.max(axis=0)
         return peak + np.log(np.mean(np.exp(each - peak), axis=0))
 
     @no_grad()
-    def sample(self, n, *, rng):
-        """n pictures of whole numbers, (n, …): the bin that each number of the flow's sample lies in."""
-        return np.clip(np.floor(self.flow.sample(n, rng=rng)), 0, self.high).astype(np.int64)
+    def sample(self, n, condition=None, *, rng, **settings):
+        """n pictures of whole numbers, (n, …): the bin that each number of the flow's sample lies in.
+
+        settings: for Flow.sample, such as a temperature
+        """
+        drawn = self.flow.sample(n, rng=rng, **settings, **({} if condition is None else {"condition": condition}))
+        return np.clip(np.floor(drawn), 0, self.high).astype(np.int64)
 
     def _whole(self, x):
         x = np.asarray(x.data if isinstance(x, Tensor) else x)

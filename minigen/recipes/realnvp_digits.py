@@ -128,10 +128,12 @@ RECIPE = base.Recipe(
     summary="RealNVP with uniform dequantisation on 8×8 digits",
     lesson="13",
     build=Experiment,
-    # The upper end is the goal that was set; below the lower one the test digits would have been seen in training.
-    band={"test_bound": (84.0, 95.0)},
-    quick_band={"test_bound": (92.0, 110.0)},
+    # Seeds 0, 1, 2 gave 90.4, 90.1 and 90.4 (validation 93.3 to 93.5), test_weighted 86.2 to 86.4; quick, seeds 0 and
+    # 1: 100.3 and 100.3.
+    # The upper end is the goal that was set; below the lower ones the test digits would have been seen in training.
+    band={"test_bound": (86.0, 95.0), "test_weighted": (82.0, 91.0)},
+    quick_band={"test_bound": (94.0, 108.0)},
     anchor="the same split: reference RealNVP notebook 167.8 nats over the whole bin; uniform 181.3",
     source="Dinh, Sohl-Dickstein & Bengio 2016, arXiv:1605.08803; Theis et al. 2015, arXiv:1511.01844",
-    budget_seconds=240,
+    budget_seconds=120,
 )

@@ -139,10 +139,11 @@ RECIPE = base.Recipe(
     summary="RealNVP on two moons, whose density is known",
     lesson="13",
     build=Experiment,
-    # The upper end is the goal that was set; seed 0 had 0.038 (quick, with 400 steps: 0.75).
+    # Seeds 0, 1, 2 gave 0.038, 0.030 and 0.037; the upper end is the goal that was set. Quick, seeds 0 and
+    # 1: 0.79 and 0.34; the best single Gaussian has 1.59.
     band={"excess": (0.01, 0.06)},
-    quick_band={"excess": (0.05, 1.2)},
+    quick_band={"excess": (0.1, 1.2)},
     anchor="the entropy of the moons: excess 0, test_nll 0.289",
     source="Dinh, Sohl-Dickstein & Bengio 2016, arXiv:1605.08803",
-    budget_seconds=240,
+    budget_seconds=90,
 )

@@ -20,10 +20,11 @@ RECIPE = base.Recipe(
     summary="neural spline flow on two moons, whose density is known",
     lesson="13",
     build=Experiment,
-    # The upper end is the goal that was set. Quick, seed 0: 0.066.
+    # Seeds 0, 1, 2 gave 0.009, 0.011 and 0.007; the upper end is the goal that was set. Quick, seeds 0 and
+    # 1: 0.066 and 0.082.
     band={"excess": (0.003, 0.03)},
-    quick_band={"excess": (0.01, 0.3)},
+    quick_band={"excess": (0.02, 0.2)},
     anchor="the entropy of the moons: excess 0, test_nll 0.289",
     source="Durkan, Bekasov, Murray & Papamakarios 2019, arXiv:1906.04032",
-    budget_seconds=240,
+    budget_seconds=90,
 )

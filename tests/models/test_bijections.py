@@ -13,6 +13,7 @@ from minigen.distributions import Normal
 from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.errors import ShapeError
 from minigen.models.bijections import Bijection, Chain, Flip, Flow, Inverse, Permutation, Reshape, standard_normal
+from minigen.models.class_glow import ClassBase, class_glow
 from minigen.models.dequantisation import Logit
 from minigen.models.glow import ActNorm, FactorOut, InvertibleConv, Squeeze, glow
 from minigen.models.maf import iaf, maf
@@ -187,6 +188,9 @@ CONDITIONAL = {
     "pictures, a vector given": (lambda rng: small_glow((1, 4, 4), rng, board=1, condition=3), (1, 4, 4), (3,)),
     "maf": (lambda rng: maf(5, 2, hidden=(11,), condition=3, rng=rng), (5,), (3,)),
     "iaf": (lambda rng: iaf(5, 2, hidden=(11,), condition=3, rng=rng), (5,), (3,)),
+    "class base": (lambda rng: ClassBase(3, 5), (5,), (3,)),
+    "class glow": (lambda rng: class_glow(4, 3, fine=(1, 5), coarse=(1, 5), whole=(1, 7), rng=rng).bijection, (1, 4, 4),
+                   (3,)),
 }  # fmt: skip
 
 

@@ -164,7 +164,7 @@ def test_the_picture_is_drawn_for_pictures_only(letters, tmp_path):
                                   "diffusion-glyphs", "diffusion-phantoms", "diffusion-upscale",
                                   "diffusion-gan-grid", "diffusion-gan-glyphs",
                                   "realnvp-moons", "spline-moons", "realnvp-digits",
-                                  "spline-digits", "maf-grid", "maf-grid-spline",
+                                  "spline-digits", "maf-grid", "maf-grid-spline", "glow-glyphs", "vae-flow-digits",
                                   "flow-matching-grid", "flow-matching-glyphs", "rectified-glyphs",
                                   "progressive-glyphs", "consistency-glyphs"])  # fmt: skip
 def test_a_run_of_each_recipe_with_samples_to_measure_is_judged(name, tmp_path):
