@@ -121,9 +121,12 @@ LESSONS = (
         notebook="13_flows_and_hybrids.ipynb",
         modules=("models/bijections.py", "models/realnvp.py", "models/splines.py", "models/glow.py", "models/maf.py",
                  "models/dequantisation.py", "models/cnf.py", "models/flow_matching.py", "models/diffusion_gan.py",
-                 "models/distillation.py", "nn/ode.py"),
+                 "models/distillation.py", "models/sharpening.py", "models/class_glow.py", "models/flow_vae.py",
+                 "nn/ode.py"),
         recipes=("realnvp-moons", "spline-moons", "maf-grid", "maf-grid-spline", "realnvp-digits", "spline-digits",
-                 "flow-matching-grid", "diffusion-gan-grid"),
+                 "glow-glyphs", "vae-flow-digits", "flow-matching-grid", "flow-matching-glyphs", "rectified-grid",
+                 "rectified-glyphs", "consistency-grid", "consistency-grid-sharp", "consistency-glyphs",
+                 "progressive-glyphs", "diffusion-gan-grid", "diffusion-gan-glyphs"),
     ),  # fmt: skip
     Lesson("14", "Using and judging generative models", "augmentation, anomalies, diversity, deepfakes"),
     Lesson(
