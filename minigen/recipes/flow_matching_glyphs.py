@@ -65,9 +65,11 @@ RECIPE = base.Recipe(
     summary="flow matching: the letter asked for along nearly straight paths from noise",
     lesson="13",
     build=Experiment,
-    band={"read_as_asked": (0.9, 1.0)},
-    quick_band={"read_as_asked": (0.05, 0.6)},
+    # Seed 0 gave 0.977 read as asked, Fréchet 1.09, recall 0.985; margins about it. Quick, seeds 0 and 1: Fréchet 95
+    # and 102, which is little; an untrained network has 116.
+    band={"read_as_asked": (0.95, 1.0), "frechet": (0.6, 1.6), "recall": (0.95, 1.0)},
+    quick_band={"frechet": (50.0, 112.0)},
     anchor="diffusion-glyphs: read 0.988, Fréchet 0.55, recall 0.99",
     source="Lipman et al. 2022, arXiv:2210.02747; Liu, Gong & Liu 2022, arXiv:2209.03003",
-    budget_seconds=1500,
+    budget_seconds=1500,  # beside other programs; alone on one core it takes about 280
 )
