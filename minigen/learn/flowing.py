@@ -195,3 +195,4 @@ def draw_ways(axes, ways, means, title, *, tint="model"):
         axes.plot(*way.T, color=viz.colour(tint), linewidth=0.8)
         axes.plot(*way[-1], ".", color=viz.colour("data"), markersize=4)
     axes.set(title=title, xlim=(-3.2, 3.2), ylim=(-3.2, 3.2), aspect="equal", xticks=(-2, 0, 2), yticks=(-2, 0, 2))
+    axes.grid(False)
