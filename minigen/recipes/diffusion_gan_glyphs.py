@@ -43,7 +43,7 @@ class Game(diffusion_glyphs.Experiment):
     alone = 350  # steps in which only the discriminator learns
     last_rate = 0.02  # the share of the rates that is left at the end; they fall from the half on
     averaging, quick_averaging = 0.995, 0.9
-    full_steps, quick_steps = 1_400, 40
+    full_steps, quick_steps = 2_600, 40
 
     def __init__(self, seed, quick=False, *, steps=None):
         super().__init__(seed, quick, steps=steps)
