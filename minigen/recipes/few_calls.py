@@ -8,8 +8,8 @@ as a picture beside it, 13_letters_by_calls.png. Without a RUN it only draws.
 
 Protocol: 260 letters, evenly from all 26, from the noise of one seed; their Fréchet distance from the training letters
 in the frozen network's features, and the share that it reads as asked. With so few letters the distances are larger
-than those in result.json, where there are 1,000; the floor is that of the first 260 held-out letters. Half a step more
-or less is chance: another seed's letters have a distance that differs by some hundredths.
+than those in result.json, where there are 1,000; the floor is that of the first 260 held-out letters. Differences of
+less than about a tenth are chance; but all ways along a flow begin with the same noise, so they share most of it.
 
 An experiment says by `ways` what it can do, {name: calls}, and draws by `drawn_along`; one that has none, such as a
 diffusion GAN, is measured by `draw_asked` with as many calls as its model has `steps`.
@@ -28,6 +28,7 @@ from minigen.metrics.frechet import frechet_distance
 
 PICTURES = 260
 MARKERS = "osD^vP*X"
+COLOURS = (None,) * 5 + ("crimson", "slateblue", "saddlebrown")  # None: the palette's own, which end in a pale grey
 
 
 def measured(experiment, name, pictures=PICTURES, *, say=print):
@@ -70,7 +71,7 @@ def picture(content, path):
         counts = sorted(found, key=int)
         axis.plot([int(count) for count in counts], [found[count]["frechet"] for count in counts],
                   marker=MARKERS[index % len(MARKERS)], markersize=10 if len(counts) == 1 else 5, label=way,
-                  linestyle="-" if index < 3 else "--")  # fmt: skip
+                  linestyle="-" if index < 3 else "--", color=COLOURS[index % len(COLOURS)])  # fmt: skip
     axis.axhline(content["floor"]["frechet"], color=viz.colour("data"), linestyle=":", label="held-out letters")
     ticks = sorted({int(count) for found in content["ways"].values() for count in found})
     axis.set(xscale="log", xlabel="calls of the network", ylabel=f"Fréchet distance of {content['pictures']} letters")
