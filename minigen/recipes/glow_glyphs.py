@@ -10,6 +10,18 @@ in `models/class_glow.py`. What is reported, all of the weights' moving average:
     test_bits_per_dim   test_bound / (784 log 2)
     read_as_asked …     of letters drawn at temperature 0.7, see `asked.py`
     …_at_one            the same at temperature 1: of draws from the very model whose likelihood is reported
+
+A cooler base makes letters that are read more often (seed 0: 0.965, and 0.916 at temperature 1), and fewer kinds of
+them (recall 0.65, and 0.95; Fréchet distance 4.7, and 3.1). In nats it is the dearest model of these letters: 325,
+where the PixelCNN, which is told the letter too, has 135. It may not tear space, and whole levels lie in corners.
+
+**What counts?** Validation after 800 steps, some 40 seconds of one core each, in nats: steps at a quarter of the side
+with convolutions and with perceptrons, and the rate.
+
+    4 and 4, 0.002    460
+    0 and 8, 0.002    482
+    4 and 4, 0.004    412
+    6 and 2, 0.008    395   this recipe, which goes on to 2,000 steps: 327
 """
 
 import contextlib
@@ -140,9 +152,12 @@ RECIPE = base.Recipe(
     summary="a multi-scale Glow that draws the letter asked for, 28×28 capitals in many typefaces",
     lesson="13",
     build=Experiment,
-    band={"test_bound": (250.0, 400.0), "read_as_asked": (0.9, 1.0)},
-    quick_band={"test_bound": (600.0, 1500.0)},
-    anchor="the same letters: vae-glyphs 232, pixelcnn-glyphs 135 nats; real held-out letters: read 0.998",
+    # Seeds 0 and 1 gave 325 and 327 nats; 0.965 and 0.929 read as asked, at temperature 1 0.916 and 0.872; Fréchet 4.7
+    # and 4.9. Quick, seeds 0 and 1: 622 and 611 nats. The letters depend a little on matplotlib's version.
+    band={"test_bound": (295.0, 355.0), "read_as_asked": (0.89, 1.0), "read_as_asked_at_one": (0.82, 0.97),
+          "frechet": (3.0, 7.0)},
+    quick_band={"test_bound": (540.0, 720.0)},
+    anchor="the same letters: vae-glyphs 232, pixelcnn-glyphs 135 nats; real held-out ones: read 0.998, Fréchet 0.28",
     source="Kingma & Dhariwal 2018, arXiv:1807.03039",
     budget_seconds=300,
 )

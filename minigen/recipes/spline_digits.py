@@ -43,8 +43,10 @@ RECIPE = base.Recipe(
     summary="neural spline flow with variational dequantisation on 8×8 digits",
     lesson="13",
     build=Experiment,
-    # The upper end asks for more than realnvp-digits; below the lower one the test digits would have been seen.
-    band={"test_bound": (80.0, 93.0)},
+    # Seeds 0, 1, 2 gave 84.4, 84.7 and 84.5 (validation 88.1 to 88.2), test_weighted 81.8 to 82.2; quick, seeds
+    # 0 and 1: 94.6 and 94.5.
+    # The upper ends ask for more than realnvp-digits has; below the lower ones the test digits would have been seen.
+    band={"test_bound": (81.0, 89.0), "test_weighted": (78.5, 86.0)},
     quick_band={"test_bound": (89.0, 104.0)},
     anchor="the same split: realnvp-digits; reference RealNVP notebook 167.8 nats",
     source="Durkan et al. 2019, arXiv:1906.04032; Ho et al. 2019, arXiv:1902.00275",
