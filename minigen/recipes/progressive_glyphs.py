@@ -38,8 +38,8 @@ class Experiment(taught.Letters):
     """The letters of diffusion-glyphs and a network like its own; loss and sampler of a student."""
 
     calls, substeps = 4, 1  # steps of the student's; of the teacher's in half of one, of two calls each
-    rate, averaging, quick_averaging = 5e-4, 0.99, 0.9
-    full_steps, quick_steps = 2_000, 40
+    rate, averaging, quick_averaging = 5e-4, 0.995, 0.9
+    full_steps, quick_steps = 5_000, 40
     ways = {"progressive distillation": (4,)}
 
     def begin(self):
