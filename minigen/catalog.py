@@ -116,7 +116,18 @@ LESSONS = (
         recipes=("diffusion-grid", "diffusion-digits", "diffusion-glyphs", "diffusion-phantoms", "diffusion-upscale"),
     ),  # fmt: skip
     Lesson("12", "Text to image", "latent diffusion, cross-attention, guidance, editing"),
-    Lesson("13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion"),
+    Lesson(
+        "13", "Flows and hybrids", "normalising flows, flow matching, GAN with diffusion",
+        notebook="13_flows_and_hybrids.ipynb",
+        modules=("models/bijections.py", "models/realnvp.py", "models/splines.py", "models/glow.py", "models/maf.py",
+                 "models/dequantisation.py", "models/cnf.py", "models/flow_matching.py", "models/diffusion_gan.py",
+                 "models/distillation.py", "models/sharpening.py", "models/class_glow.py", "models/flow_vae.py",
+                 "nn/ode.py"),
+        recipes=("realnvp-moons", "spline-moons", "maf-grid", "maf-grid-spline", "realnvp-digits", "spline-digits",
+                 "glow-glyphs", "vae-flow-digits", "flow-matching-grid", "flow-matching-glyphs", "rectified-grid",
+                 "rectified-glyphs", "consistency-glyphs", "progressive-glyphs", "diffusion-gan-grid",
+                 "diffusion-gan-glyphs"),
+    ),  # fmt: skip
     Lesson("14", "Using and judging generative models", "augmentation, anomalies, diversity, deepfakes"),
     Lesson(
         "A1", "From a triple loop to the machine's limit",

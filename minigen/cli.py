@@ -62,7 +62,8 @@ def parser():
     train.add_argument("--steps", type=_whole(1), metavar="N", help="another number of training steps")
     train.add_argument("--out", type=Path, metavar="DIR", help="default: runs/RECIPE-seedN")
     train.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
-    train.add_argument("--data", type=Path, metavar="PATH", help="a local copy that stands in for a download")
+    train.add_argument("--data", type=Path, metavar="PATH",
+                       help="a local copy that stands in for a download, or the run of a teacher")
 
     sample = command("sample", sample_run, "draw new samples from a trained run")
     sample.add_argument("dir", type=Path, metavar="DIR", help="the run's folder")

@@ -52,7 +52,14 @@ ARROWS = {
 # The few arrows between models: a hybrid may import the models that it joins.
 BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks"),  # how labels are checked; (8.17)
                   ("vae_gan", "vae"), ("vae_gan", "gan"),
-                  ("editing", "samplers"), ("editing", "probability_flow")}  # fmt: skip
+                  ("editing", "samplers"), ("editing", "probability_flow"),
+                  ("glow", "realnvp"), ("maf", "realnvp"), ("maf", "made"),  # couplings; masks (6.4)
+                  ("flow_matching", "schedules"),
+                  ("flow_vae", "vae"), ("class_glow", "glow"), ("class_glow", "realnvp"),
+                  ("class_glow", "dequantisation"),
+                  ("diffusion_gan", "gan"), ("diffusion_gan", "gan_networks"),
+                  ("sharpening", "gan")}  # fmt: skip
+PROTOCOLS = {"bijections"}  # what all models of one kind agree on: any model may import it
 
 # Packages from outside the standard library, and where they may be imported; "lazy": only inside a function.
 EVERYWHERE = {"numpy"}
@@ -125,7 +132,7 @@ def arrow_faults(name, room, target):
             yield f"imports {other or 'minigen'!r} from the top of the package; import it from where it is defined"
     elif room == other == "models":
         mine, theirs = name.split("/")[1].removesuffix(".py"), target[1] if len(target) > 1 else "__init__"
-        if mine not in ("__init__", theirs) and (mine, theirs) not in BETWEEN_MODELS:
+        if mine not in ("__init__", theirs) and (mine, theirs) not in BETWEEN_MODELS and theirs not in PROTOCOLS:
             yield f"models do not import each other: models.{theirs}"
     elif other not in (room, "errors", "version"):
         if not {".".join(target[:depth]) for depth in range(1, len(target) + 1)} & ARROWS[room]:

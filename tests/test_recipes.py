@@ -12,7 +12,7 @@ from minigen.data.sources import TINY_SHAKESPEARE
 from minigen.train import capture
 
 STEPS, STOP = 24, 13
-# What a recipe needs, as it is called in the cache.
+# What a recipe downloads, as it is called in the cache.
 DOWNLOADS = dict.fromkeys(("gpt-shakespeare", "gpt-shakespeare-long", "ngram-shakespeare"), TINY_SHAKESPEARE.name)
 
 
@@ -21,12 +21,12 @@ def stand_in(tmp_path):
     """A function from a recipe's name to keywords for `build`: a small text for those that would download one."""
     path = tmp_path / "text.txt"
     path.write_text(stories.corpus(20_000, rng=np.random.default_rng(0)), encoding="utf-8")
-    return lambda name: {"data": path} if recipes.get(name).takes_data else {}
+    return lambda name: {"data": path} if name in DOWNLOADS else {}
 
 
 def skip_without_data(name):
     """The figures of a downloaded text are tested where it was downloaded before."""
-    if recipes.get(name).takes_data and not (cache_dir() / DOWNLOADS[name]).is_file():
+    if name in DOWNLOADS and not (cache_dir() / DOWNLOADS[name]).is_file():
         pytest.skip(f"needs {DOWNLOADS[name]}: minigen fetch")
 
 

@@ -15,7 +15,12 @@ With r_k(y) the probability that y came from component k, its score and the best
     E|ε − E[ε|y]|² = D − σ² E|∇ log p(y)|²                                                            (D.8)
 
 in D dimensions, since E|ε|² = D and the error is orthogonal to the guess. So a denoiser, a score model or a sampler can
-be held against the truth at every level of noise. All functions take arrays or Tensors and can be differentiated.
+be held against the truth at every level of noise. On the straight path, α = 1 − t and σ = t, the best guess of its
+velocity is
+
+    E[ε − x₀ | y] = E[ε | y] − E[x₀ | y].                                                            (D.9)
+
+All functions take arrays or Tensors and can be differentiated.
 
 Source: Robbins 1956 and Efron 2011 (Tweedie's formula).
 """
@@ -82,6 +87,11 @@ class NoisedMixture:
         schedule:  anything with alpha(t) and sigma(t)
         """
         return lambda x, t: self.noise(x, schedule.alpha(t), schedule.sigma(t))
+
+    def velocity(self, y, t):
+        """E[ε − x₀ | y] of (D.9), the velocity of flow matching.   Shapes: y (B, D), t (B,) or a number → (B, D)"""
+        t = np.asarray(t, dtype=np.float64)
+        return self.noise(y, 1 - t, t) - self.clean(y, 1 - t, t)
 
     def noise_floor(self, alpha, sigma, *, step=0.1):
         """The least mean squared error of any noise prediction, *per dimension*, (D.8), for D ≤ 2; a number.

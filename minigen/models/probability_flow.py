@@ -33,11 +33,11 @@ the argument is Karras et al. 2022, arXiv:2206.00364, appendix B.
 import math
 
 import numpy as np
-from scipy.integrate import solve_ivp
 
-from minigen import autograd, ops
 from minigen.autograd import Tensor
-from minigen.errors import MinigenError, TrainingError
+from minigen.nn.ode import divergence, draw_signs, solve, transport
+
+NAME = "probability flow (t: log ς)"
 
 
 def ode(predict, schedule, x, *, low=None, times=None, rtol=1e-5, atol=1e-5, method="RK45", keep=None):
@@ -53,21 +53,19 @@ def ode(predict, schedule, x, *, low=None, times=None, rtol=1e-5, atol=1e-5, met
     """
     first, last = times if times is not None else (schedule.end, first_time(schedule) if low is None else low)
 
-    def slope(log_ratio, flat):
-        y, t = flat.reshape(x.shape), _time(schedule, log_ratio)
-        scaled = (y * schedule.alpha(t)).astype(x.dtype)
-        found = predict(scaled, np.full(len(x), t))
+    def slope(state, log_ratio):
+        (y,), t = state, _time(schedule, log_ratio)
+        found = predict((y * schedule.alpha(t)).astype(x.dtype), np.full(len(x), t))
         found = found[0] if isinstance(found, tuple) else found
-        return math.exp(log_ratio) * found.astype(np.float64).ravel()
+        return (math.exp(log_ratio) * found.astype(np.float64),)
 
-    span = _log_ratio(schedule, first), _log_ratio(schedule, last)
-    start = (x / schedule.alpha(first)).astype(np.float64).ravel()
-    places = None if keep is None else np.linspace(*span, keep)
-    path = _solve(slope, span, start, places, rtol, atol, method)
+    start = (x / schedule.alpha(first)).astype(np.float64)
+    places = np.linspace(_log_ratio(schedule, first), _log_ratio(schedule, last), 2 if keep is None else keep)
+    (path,) = solve(slope, (start,), places, method=method, rtol=rtol, atol=atol, keep=True, name=NAME)
     if keep is None:
-        return (schedule.alpha(last) * path[-1]).reshape(x.shape).astype(x.dtype)
+        return (schedule.alpha(last) * path[-1]).astype(x.dtype)
     alphas = schedule.alpha(_time(schedule, places))
-    return np.stack([alpha * y for alpha, y in zip(alphas, path, strict=True)]).reshape(-1, *x.shape).astype(x.dtype)
+    return np.stack([alpha * y for alpha, y in zip(alphas, path, strict=True)]).astype(x.dtype)
 
 
 def log_prob(predict, schedule, x, *, low=None, trace="exact", rng=None, probes=1, rtol=1e-5, atol=1e-5,
@@ -82,26 +80,22 @@ def log_prob(predict, schedule, x, *, low=None, trace="exact", rng=None, probes=
     Shapes:    x (B, …) → (B,), float64
     Raises:    TrainingError if the solver gives up, or a prediction is NaN or infinite.
     """
-    if trace not in ("exact", "hutchinson") or (trace == "hutchinson" and rng is None):
-        raise MinigenError(f"log_prob: trace={trace!r}, rng={rng}; expected 'exact', or 'hutchinson' with an rng")
     x = np.asarray(x)
     low = first_time(schedule) if low is None else low
-    dims = x[0].size
-    signs = None if trace == "exact" else rng.choice([-1.0, 1.0], size=(probes, *x.shape)).astype(x.dtype)
+    signs = draw_signs(trace, x, rng=rng, probes=probes, name="log_prob")
 
-    def slope(log_ratio, state):
-        y, t = state[: x.size].reshape(x.shape), _time(schedule, log_ratio)
-        alpha, ratio = float(schedule.alpha(t)), math.exp(log_ratio)
-        noise, divergence = noise_and_trace(predict, (alpha * y).astype(x.dtype), np.full(len(x), t), signs=signs)
-        return ratio * np.concatenate([noise.astype(np.float64).ravel(), alpha * divergence])
+    def velocity(y, log_ratio):
+        t = _time(schedule, log_ratio)
+        noise = predict(y * float(schedule.alpha(t)), np.full(len(x), t))
+        return (noise[0] if isinstance(noise, tuple) else noise) * math.exp(log_ratio)
 
-    start = np.concatenate([(x / schedule.alpha(low)).astype(np.float64).ravel(), np.zeros(len(x))])
     span = _log_ratio(schedule, low), _log_ratio(schedule, schedule.end)
-    end = _solve(slope, span, start, None, rtol, atol, method)[-1]
-    squared = (end[: x.size].reshape(len(x), -1) ** 2).sum(1)
+    start = (x / schedule.alpha(low)).astype(x.dtype)
+    end, gathered = transport(velocity, start, span, signs=signs, method=method, rtol=rtol, atol=atol, name=NAME)
+    dims, squared = x[0].size, (end.reshape(len(x), -1) ** 2).sum(1)
     spread = schedule.spread() / float(schedule.alpha(schedule.end))  # of y at the end
     prior = -0.5 * squared / spread**2 - dims * math.log(spread * math.sqrt(2 * math.pi))
-    return prior + end[x.size :] - dims * math.log(schedule.alpha(low))
+    return prior + gathered - dims * math.log(schedule.alpha(low))
 
 
 def noise_and_trace(predict, x, t, *, signs=None):
@@ -112,17 +106,7 @@ def noise_and_trace(predict, x, t, *, signs=None):
     x = Tensor(x, requires_grad=True)
     noise = predict(x, t)
     noise = noise[0] if isinstance(noise, tuple) else noise
-    found = np.zeros(len(x))
-    if signs is not None:
-        for v in signs:
-            (row,) = autograd.grad(ops.sum(noise * v), x)  # vᵀ ∂ε̂/∂x
-            found += (row.data * v).reshape(len(x), -1).sum(1) / len(signs)
-        return noise.data, found
-    flat = ops.reshape(noise, (len(x), -1))
-    for d in range(flat.shape[1]):
-        (row,) = autograd.grad(ops.sum(flat[:, d]), x)  # row d of each example's Jacobian
-        found += row.data.reshape(len(x), -1)[:, d]
-    return noise.data, found
+    return noise.data, divergence(noise, x, signs=signs).data
 
 
 def bits_per_dim(log_prob, dims, *, width=1.0):
@@ -147,18 +131,3 @@ def _log_ratio(schedule, t):
 
 def _time(schedule, log_ratio):
     return schedule.time_of(-2 * np.asarray(log_ratio))
-
-
-def _solve(slope, span, start, places, rtol, atol, method):
-    """States on the way, (n, size)."""
-
-    def finite(log_ratio, state):
-        found = slope(log_ratio, state)
-        if not np.isfinite(found).all():
-            raise TrainingError(f"probability flow: the prediction is not finite at log ς = {log_ratio:.3g}")
-        return found
-
-    found = solve_ivp(finite, span, start, method=method, t_eval=places, rtol=rtol, atol=atol)
-    if not found.success:
-        raise TrainingError(f"probability flow: the solver gave up at log ς = {found.t[-1]:.3g}: {found.message}")
-    return found.y.T

@@ -56,6 +56,7 @@ import numpy as np
 from minigen import autograd, nn, ops
 from minigen.autograd import Tensor
 from minigen.errors import MinigenError, ShapeError
+from minigen.nn.ode import divergence
 from minigen.nn.time import per_example
 
 
@@ -142,12 +143,7 @@ def denoised(score, x, sigma):
 
 def trace(s, x, *, create_graph=True):
     """tr ∂s/∂x, exactly: D gradients, one for each number of an example.   Shapes: s, x (B, …) → (B,)"""
-    flat = ops.reshape(s, (len(x), -1))
-    total = 0.0
-    for d in range(flat.shape[1]):
-        (row,) = autograd.grad(ops.sum(flat[:, d]), x, create_graph=create_graph)
-        total = total + ops.reshape(row, (len(x), -1))[:, d]
-    return total
+    return divergence(s, x, create_graph=create_graph)
 
 
 def hutchinson(s, x, *, rng, probes=1):

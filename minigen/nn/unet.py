@@ -90,23 +90,8 @@ class UNet(Module):
         self.sizes, self.blocks = sizes, blocks
 
     def forward(self, x, t, labels=None):
-        least = self.patch * 2 ** (self.sizes - 1)
-        if x.ndim != 4 or min(x.shape[2:]) < least or x.shape[2] % self.patch or x.shape[3] % self.patch:
-            folds = f" in patches of {self.patch}," if self.patch > 1 else ""
-            raise ShapeError(f"UNet: x {tuple(x.shape)}; expected (B, C, H, W) of at least {least} pixels a side,"
-                             f"{folds} for it is halved {self.sizes - 1} times")
-        told = ops.silu(self.embedding(t, labels))  # (B, 4·width)
-        x = self.first(folded(x, self.patch))
-        kept, down, up = [x], iter(self.down), iter(self.up)
-        for size in range(self.sizes):
-            for _ in range(self.blocks):
-                x = next(down)(x, told)
-                kept.append(x)
-            kept[-1] = x = self.down_attention[size](x)
-            if size < self.sizes - 1:
-                x = self.shrink[size](x)  # (B, C, ⌈H/2⌉, ⌈W/2⌉)
-                kept.append(x)
-        x = self.middle[1](self.middle_attention(self.middle[0](x, told)), told)
+        x, kept, told = self.seen(x, t, labels)
+        up = iter(self.up)
         for size in range(self.sizes):
             for _ in range(self.blocks + 1):
                 x = next(up)(ops.concatenate([x, kept.pop()], dim=1), told)
@@ -116,6 +101,27 @@ class UNet(Module):
                 x = ops.upsample_nearest(x, 2)
                 x = self.grow[size](x if x.shape[2:] == (height, width) else x[:, :, :height, :width])
         return unfolded(self.last(self.norm(x, activation="silu")), self.patch)
+
+    def seen(self, x, t, labels=None):
+        """The way down: the smallest map at the end of its middle, the maps to be put beside on the way up (the last of
+        each size has seen its attention), and the embedding."""
+        least = self.patch * 2 ** (self.sizes - 1)
+        if x.ndim != 4 or min(x.shape[2:]) < least or x.shape[2] % self.patch or x.shape[3] % self.patch:
+            folds = f" in patches of {self.patch}," if self.patch > 1 else ""
+            raise ShapeError(f"UNet: x {tuple(x.shape)}; expected (B, C, H, W) of at least {least} pixels a side,"
+                             f"{folds} for it is halved {self.sizes - 1} times")
+        told = ops.silu(self.embedding(t, labels))  # (B, 4·width)
+        x = self.first(folded(x, self.patch))
+        kept, down = [x], iter(self.down)
+        for size in range(self.sizes):
+            for _ in range(self.blocks):
+                x = next(down)(x, told)
+                kept.append(x)
+            kept[-1] = x = self.down_attention[size](x)
+            if size < self.sizes - 1:
+                x = self.shrink[size](x)  # (B, C, ⌈H/2⌉, ⌈W/2⌉)
+                kept.append(x)
+        return self.middle[1](self.middle_attention(self.middle[0](x, told)), told), kept, told
 
 
 class ResidualBlock(Module):

@@ -21,7 +21,8 @@ from minigen.recipes.running import load, run
 
 __all__ = ["Experiment", "Recipe", "get", "load", "names", "register", "run", "unregister"]
 
-MACHINERY = ("asked", "base", "demo", "features", "judging", "picture_diffusion", "planar", "running")
+MACHINERY = ("asked", "base", "demo", "features", "few_calls", "judging", "picture_diffusion", "planar", "running",
+             "taught")
 _registered = {}
 
 

@@ -33,7 +33,7 @@ class Recipe:
     summary:         one line: what is trained on what
     lesson:          the lesson that tells its story, "05"
     build:           build(seed, quick, *, data=None, steps=None) → Experiment; `data` is a local path that stands in
-                     for a download, `steps` overrides the number of steps
+                     for a download, or a teacher's run; `steps` overrides the number of steps
     band:            dict from metric to (low, high), a number or None for an open end: where the full size must land
     quick_band:      the same for the quick size, which takes seconds
     anchor:          text: the number to compare with, and whose it is
@@ -41,7 +41,7 @@ class Recipe:
     budget_seconds:  training time allowed for the full size on two cores
     source:          the paper: authors, year, arXiv number
     demo_steps:      steps of the quick size for `minigen demo`; None leaves the recipe out of the demo
-    takes_data:      True if the recipe downloads something for which `data` may stand in
+    takes_data:      True if the recipe downloads something for which `data` may stand in, or is taught by another's run
     seeded:          False if training draws no random number, so that every seed gives the same figures
     """
 

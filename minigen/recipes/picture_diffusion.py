@@ -63,6 +63,8 @@ class Experiment(asked.Experiment):
     batch_size, rate, averaging, quick_averaging = 32, 1e-3, 0.998, 0.96
     full_steps, quick_steps = 7_000, 300
     sampler, calls, guidance = "DPM-Solver++", 20, 1.0  # guidance: w of (11.20)
+    ways = {"ancestral": (5, 10, 20, 50, 100), "DDIM": (1, 2, 4, 5, 10, 20, 50, 100),
+            "DPM-Solver++": (1, 2, 4, 5, 10, 20, 50)}  # to draw, with so many calls of the network; see few_calls.py
     at_once = 65  # pictures that are drawn together
     checkpoint_every = 400
 
@@ -80,11 +82,14 @@ class Experiment(asked.Experiment):
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
                       "batches": self.batches, "rng": self.rng}
 
+    def make_network(self, rng):
+        """A U-Net that is told the class."""
+        return UNet(1, 1, width=self.width, multiples=self.multiples, attention=self.attention,
+                    patch=self.patch, classes=self.classes, rng=rng)  # fmt: skip
+
     def make_model(self, rng):
-        """The process with a U-Net that is told the class."""
-        network = UNet(1, 1, width=self.width, multiples=self.multiples, attention=self.attention,
-                       patch=self.patch, classes=self.classes, rng=rng)  # fmt: skip
-        return Diffusion(network, self.schedule, prediction=self.prediction, weighting=self.weighting,
+        """The process with its network."""
+        return Diffusion(self.make_network(rng), self.schedule, prediction=self.prediction, weighting=self.weighting,
                          drop_labels=self.withheld)
 
     def step(self):
@@ -120,6 +125,10 @@ class Experiment(asked.Experiment):
         labels, guidance = np.asarray(labels), self.guidance if guidance is None else guidance
         return self.walked(sampler, steps, len(labels), rng,
                            lambda part: self.model.predictor(labels[part], guidance=guidance))
+
+    def drawn_along(self, way, calls, labels, rng):
+        """The same along one of `ways`, with so many calls of the network."""
+        return self.drawn_by(way, calls, labels, rng)
 
     def walked(self, sampler, steps, n, rng, predictor):
         """n pictures from noise, (n, H, W) of 0 … high; `predictor` makes ε̂ for a slice of them."""

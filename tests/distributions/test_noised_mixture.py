@@ -67,6 +67,14 @@ def test_without_signal_the_guess_is_the_mean():
     np.testing.assert_allclose(MIXTURE.noise(y, 0.0, 1.0), y, rtol=1e-12)
 
 
+def test_the_velocity_is_noise_less_clean_and_finite_at_both_ends():
+    y, t = np.random.default_rng(5).normal(size=(3, 2)), np.array([0.2, 0.5, 0.9])
+    noise = MIXTURE.noise(y, 1 - t, t)
+    np.testing.assert_allclose(MIXTURE.velocity(y, t), (noise - y) / (1 - t)[:, None], rtol=1e-9)
+    np.testing.assert_allclose(MIXTURE.velocity(y, 0.0), -y, rtol=1e-12)
+    np.testing.assert_allclose(MIXTURE.velocity(y, 1.0), y - MIXTURE.weights @ MIXTURE.means, rtol=1e-12)
+
+
 def test_it_differentiates_and_serves_samplers():
     y = np.random.default_rng(4).normal(size=(3, 2))
     gradgradcheck(lambda y: (MIXTURE.noise(y, 0.7, 0.5), MIXTURE.clean(y, 0.7, 0.5)), y)

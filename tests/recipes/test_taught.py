@@ -1,0 +1,85 @@
+"""Students: where the teacher is found, what the student begins with, and that a finished run needs no teacher."""
+
+import json
+
+import numpy as np
+import pytest
+
+from minigen import recipes
+from minigen.autograd import Tensor, no_grad
+from minigen.errors import RecipeError
+from minigen.models.diffusion import Diffusion
+from minigen.recipes import consistency_glyphs, progressive_glyphs, rectified_grid, taught
+
+
+@pytest.fixture(autouse=True)
+def hasty(monkeypatch):
+    """Teachers of two steps."""
+    for student in (taught.Letters, rectified_grid.Experiment):
+        monkeypatch.setattr(student, "quick_teacher_steps", 2)
+    yield
+    taught._quick.cache_clear()
+
+
+def silent(name, folder, **settings):
+    recipes.run(name, quick=True, out=folder, progress=False, say=lambda line: None, **settings)
+
+
+def test_the_first_step_finds_the_teacher_and_the_student_begins_as_it():
+    student = progressive_glyphs.Experiment(0, True, steps=1)
+    before = student.teacher.network.last.weight.data.copy()
+    student.step()
+    found = taught.find("diffusion-glyphs", 0, quick_steps=2)
+    assert found is taught.find("diffusion-glyphs", 0, quick_steps=2)  # trained once only
+    with found.ema.averaged():
+        for (name, ours), (_, theirs) in zip(student.teacher.named_parameters(), found.model.named_parameters(),
+                                             strict=True):
+            np.testing.assert_array_equal(ours.data, theirs.data, err_msg=name)
+    assert np.abs(student.teacher.network.last.weight.data - before).max() > 0
+    start = student.ema._average["network.first.weight"] - student.teacher.network.first.weight.data
+    assert np.abs(start).max() < 1e-3  # one small step away
+
+
+def test_a_consistency_model_begins_as_its_teachers_guess_of_the_clean_picture():
+    student = consistency_glyphs.Experiment(0, True, steps=1)
+    rng = np.random.default_rng(1)
+    for parameter in student.teacher.parameters():
+        parameter.overwrite(parameter.data + 0.1 * rng.standard_normal(parameter.shape).astype(np.float32))
+    student.begin()
+    x, labels, t = rng.standard_normal((3, 1, 28, 28)).astype(np.float32), np.array([0, 5, 25]), np.full(3, 0.6)
+    with no_grad():
+        said = Diffusion(student.teacher.network, student.schedule, prediction="v").predictor(labels)(x, t)
+        leap = student.model(Tensor(x), t, labels).data
+    clean = student.schedule.clean_from("eps", said, x, t)
+    assert np.abs(leap - clean).mean() < 0.02 * np.abs(clean).mean()  # they differ by ς_min = 0.02
+
+
+def test_a_finished_run_needs_no_teacher(tmp_path, monkeypatch):
+    silent("rectified-grid", tmp_path / "run", steps=3)
+    monkeypatch.setattr(taught, "find", None)
+    again = recipes.load(tmp_path / "run")
+    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert again.evaluate() == pytest.approx(result["metrics"], rel=1e-5)
+
+
+def test_a_given_run_is_the_teacher_and_a_wrong_one_is_refused(tmp_path, monkeypatch):
+    silent("flow-matching-grid", tmp_path / "teacher", steps=3)
+    silent("rectified-grid", tmp_path / "student", steps=3, data=tmp_path / "teacher")
+    teacher, student = recipes.load(tmp_path / "teacher"), recipes.load(tmp_path / "student")
+    with teacher.ema.averaged():
+        np.testing.assert_array_equal(student.teacher.network.last.weight.data, teacher.model.network.last.weight.data)
+    with pytest.raises(RecipeError, match="holds a run of flow-matching-grid; expected one of diffusion-glyphs"):
+        taught.find("diffusion-glyphs", 0, data=tmp_path / "teacher")
+    with pytest.raises(RecipeError, match="was cut short"):
+        taught.find("flow-matching-grid", 0, data=tmp_path / "teacher")
+    with pytest.raises(RecipeError, match="is no run of flow-matching-grid"):
+        taught.find("flow-matching-grid", 0, data=tmp_path / "nothing")
+
+
+def test_a_teacher_that_is_not_there_is_trained_first_and_says_so(tmp_path, monkeypatch, capsys, tiny_recipe):
+    monkeypatch.chdir(tmp_path)
+    found = taught.find("tiny", 4)
+    assert "the teacher is trained first" in capsys.readouterr().out
+    assert (tmp_path / "runs" / "tiny-seed4" / "result.json").is_file()
+    again = taught.find("tiny", 4)
+    assert "trained first" not in capsys.readouterr().out and type(again) is type(found)
