@@ -1,0 +1,5 @@
+"""The figure of the league."""
+
+
+def draw(rows, path):
+    """Draw."""
