@@ -1,5 +1,75 @@
-"""The figure of the league."""
+"""The figure of the league: how good the samples are against how long one takes, each family a point with its name.
+
+Left the digits, by the Fréchet distance, which all families have; their nats, where they have any, stand beside the
+name. Right the grid, by the reverse KL over its modes. Bars reach from the smallest to the largest of the seeds.
+"""
+
+import statistics
+
+import numpy as np
+
+from minigen import viz
+from minigen.recipes import league, league_table
+
+PANELS = {
+    "digits": ("Fréchet distance in a frozen network's features",
+               lambda row: row["figures"]["frechet"]["samples"], lambda row: row["figures"]["frechet"]["held_out"]),
+    "grid": ("reverse KL over the 25 modes, nats",
+             lambda row: row["figures"]["reverse_kl"]["samples"], lambda row: row["figures"]["reverse_kl"]["held_out"]),
+}  # fmt: skip
+TITLES = {"digits": "8×8 digits", "grid": "25 Gaussians on a grid"}
+# How a family's sample comes about: colour and marker, which also tells on a grey printout.
+WAYS = {"at once": ("decoder", "o"), "in turn": ("discriminator", "s"), "in steps": ("model", "^")}
+LEGEND = {"at once": "all numbers at once", "in turn": "number by number", "in steps": "step by step from noise"}
 
 
 def draw(rows, path):
-    """Draw."""
+    """Draw the league into a PNG file; returns the Picture."""
+    worlds = [world for world in PANELS if any(_entry(row).world == world for row in rows)]
+    picture, axes = viz.figure(finding(rows), 1, len(worlds), width=5.2 * len(worlds), height=5.4)
+    with viz.style():
+        handles = [np.ravel(axes)[0].plot([], [], mark, color=viz.colour(tint), label=LEGEND[way])[0]
+                   for way, (tint, mark) in WAYS.items()]  # fmt: skip
+        picture.legend(handles=handles, loc="outside lower center", ncols=len(handles))
+        for panel, world in zip(np.ravel(axes), worlds, strict=True):
+            _panel(panel, world, [row for row in rows if _entry(row).world == world])
+    return viz.save(picture, path)
+
+
+def finding(rows):
+    """The title: who is best at what."""
+    return "The league"
+
+
+def _panel(axes, world, rows):
+    ylabel, value, floor = PANELS[world]
+    axes.set(xscale="log", yscale="log", xlabel="processor's time for one sample, ms", ylabel=ylabel)
+    points, names = [], []
+    for entry in league.ENTRIES:
+        team = [row for row in rows if row["recipe"] == entry.recipe]
+        if team:
+            x, y = ([measure(row) for row in team] for measure in (lambda row: row["milliseconds"], value))
+            tint, mark = WAYS[entry.way]
+            middle = statistics.median(x), statistics.median(y)
+            for line in (([min(x), max(x)], [middle[1]] * 2), ([middle[0]] * 2, [min(y), max(y)])):
+                axes.plot(*line, color=viz.colour(tint), linewidth=1.5)
+            axes.plot(*middle, mark, color=viz.colour(tint), markersize=7)
+            points.append(middle)
+            names.append(entry.family)
+            if world == "digits" and entry.nats:
+                names[-1] += f", {statistics.median(map(league_table.nats, team)):.1f} nats"
+    real = statistics.median(map(floor, rows))
+    axes.axhline(real, color=viz.colour("data"), linewidth=1, linestyle="--")
+    axes.set_title(TITLES[world], loc="left")
+    low, high = (end(x for x, _ in points) for end in (min, max))
+    bottom, top = (end([real, *(y for _, y in points)]) for end in (min, max))
+    axes.set(xlim=(low / 3, high * 6), ylim=(bottom / 1.8, top * 1.8))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter("{x:g}")
+        axis.set_minor_formatter("")
+    axes.text(high * 5.8, real, "real, held out", ha="right", va="bottom", fontsize=9, color=viz.colour("data"))
+    viz.label_points(axes, points, names)
+
+
+def _entry(row):
+    return next(entry for entry in league.ENTRIES if entry.recipe == row["recipe"])

@@ -56,13 +56,12 @@ def nats(row):
 
 def short(number):
     """A number with three figures, large ones in thousands (k), millions (M), billions (G) and so on."""
+    number, power = float(f"{number:.3g}"), 0
     if not number:
         return "0"
-    power = 0
-    while abs(number) >= 999.5 and power < len(PREFIXES) - 1:
+    while abs(number) >= 1000 and power < len(PREFIXES) - 1:
         number, power = number / 1000, power + 1
-    digits = 2 - math.floor(math.log10(abs(number) * (1 + 1e-9)))
-    return f"{number:.{max(0, digits)}f}{PREFIXES[power]}"
+    return f"{number:.{max(0, 2 - math.floor(math.log10(abs(number))))}f}{PREFIXES[power]}"
 
 
 def _bits(row):
