@@ -73,7 +73,7 @@ ENTRIES = (
     Entry("maf-grid-spline", "grid", "flow: MAF, splines", "in turn", {"exact": "test_nll"}),
     Entry("flow-matching-grid", "grid", "flow matching", "in steps", {"ODE": "nll"}),
     Entry("diffusion-grid", "grid", "diffusion", "in steps", {}),
-    Entry("score-grid", "grid", "score, Langevin", "in steps", {}),
+    Entry("score-grid", "grid", "score matching", "in steps", {}),
     Entry("gan-grid", "grid", "GAN", "at once", {}, ("generator",)),
     Entry("gan-grid-vanilla", "grid", "GAN, plain", "at once", {}, ("generator",)),
     Entry("diffusion-gan-grid", "grid", "diffusion GAN", "in steps", {}, ("generator",)),
@@ -105,13 +105,16 @@ def rows(chosen, seeds=SEEDS, *, runs="runs", read=False, quick=False, steps=Non
     runs:     the folder of the runs, each in RECIPE-seedN
     read:     train nothing
     quick, steps: the size of the runs, as for `recipes.run`
-    Raises:   CommandError for a run of another size, and with `read` for one that is missing or not finished.
+    Raises:   CommandError for a run of another size or other steps, and with `read` for one that is missing or not
+              finished.
     """
     found = []
     for entry in chosen:
+        today = _experiment(entry, seeds[0], quick, steps)
         for seed in seeds:
             folder = Path(runs) / f"{entry.recipe}-seed{seed}"
             _prepare(entry, folder, {"recipe": entry.recipe, "seed": seed, "quick": quick, "steps": steps}, read, say)
+            _check_steps(entry, folder, today)
             row = running.read_json(folder / "league.json")
             key = {"protocol": PROTOCOL, "result": _hash(folder / "result.json")}
             if row is None or any(row.get(name) != value for name, value in key.items()):
@@ -147,20 +150,30 @@ def _prepare(entry, folder, wanted, read, say):
                 resume=begun is not None, say=say)
 
 
+def _experiment(entry, seed, quick, steps):
+    from minigen import recipes
+
+    return recipes.get(entry.recipe).build(seed, quick, **({} if steps is None else {"steps": steps}))
+
+
+def _check_steps(entry, folder, experiment):
+    """Refuse a run of other steps than the recipe takes today; one that may stop early may have taken fewer."""
+    taken, own = running.read_json(folder / "result.json")["steps"], experiment.steps
+    if not (taken == own or experiment.patience and taken < own):
+        raise CommandError(f"leaderboard: {folder}: is a run of {taken} steps, {entry.recipe} now takes {own}; move it "
+                           "away, to train it again")
+
+
 # -- measuring --------------------------------------------------------------------------------------------------------
 
 
 def measure(entry, folder):
     """The row of a finished run: a dict that JSON can hold. What it holds: see the module's docstring.
 
-    Raises:   CommandError if the run's steps are not the recipe's own, or its result lacks the metric of `nats`.
+    Raises:   CommandError if its result lacks the metric of `nats`.
     """
     result = running.read_json(folder / "result.json")
-    experiment = running.load(folder)
-    taken, own = result["steps"], experiment.steps
-    if not (taken == own or experiment.patience and taken < own):
-        raise CommandError(f"leaderboard: {folder}: is a run of {taken} steps, {entry.recipe} now takes {own}; move it "
-                           "away, to train it again")
+    experiment, taken = running.load(folder), result["steps"]
     nats = {kind: _metric(result, metric, folder) for kind, metric in entry.nats.items()}
     judgement = judging.judge(experiment, seed=result["seed"])
     told = judging.as_dict(judgement)

@@ -37,8 +37,47 @@ def draw(rows, path):
 
 
 def finding(rows):
-    """The title: who is best at what."""
-    return "The league"
+    """The title: who is best at what, and at what price, by the medians."""
+    parts = []
+    for world in PANELS:
+        teams = {}
+        for row in rows:
+            if _entry(row).world == world:
+                teams.setdefault(_entry(row).family.rstrip("*"), []).append(row)
+        if teams:
+            best = _least(teams, PANELS[world][1])
+            parts.append(_of_digits(teams, best) if world == "digits" else _of_the_grid(teams, best))
+    return ". ".join(parts)
+
+
+def _of_digits(teams, best):
+    likely = _least({family: team for family, team in teams.items() if team[0]["nats"]}, league_table.nats)
+    if likely is None:
+        return f"Digits: {best} draws best"
+    nats = _median(teams[likely], league_table.nats)
+    return f"Digits: {likely} has the best likelihood ({nats:.1f} nats)" + (
+        " and draws best" if likely == best else f", {best} draws best")
+
+
+def _of_the_grid(teams, best):
+    quick = _least(teams, _milliseconds)
+    if quick == best:
+        return f"Grid: {best} is nearest to the truth, and quickest"
+    ratio = _median(teams[best], _milliseconds) / _median(teams[quick], _milliseconds)
+    return f"Grid: {best} is nearest to the truth, and a point takes it {ratio:,.0f} times as long as {quick}"
+
+
+def _least(teams, value):
+    """The family with the least median; None of none."""
+    return min(teams, key=lambda family: _median(teams[family], value), default=None)
+
+
+def _median(team, value):
+    return statistics.median(map(value, team))
+
+
+def _milliseconds(row):
+    return row["milliseconds"]
 
 
 def _panel(axes, world, rows):
@@ -48,7 +87,7 @@ def _panel(axes, world, rows):
     for entry in league.ENTRIES:
         team = [row for row in rows if row["recipe"] == entry.recipe]
         if team:
-            x, y = ([measure(row) for row in team] for measure in (lambda row: row["milliseconds"], value))
+            x, y = ([measure(row) for row in team] for measure in (_milliseconds, value))
             tint, mark = WAYS[entry.way]
             middle = statistics.median(x), statistics.median(y)
             for line in (([min(x), max(x)], [middle[1]] * 2), ([middle[0]] * 2, [min(y), max(y)])):
@@ -57,7 +96,7 @@ def _panel(axes, world, rows):
             points.append(middle)
             names.append(entry.family)
             if world == "digits" and entry.nats:
-                names[-1] += f", {statistics.median(map(league_table.nats, team)):.1f} nats"
+                names[-1] += f", {_median(team, league_table.nats):.1f} nats"
     real = statistics.median(map(floor, rows))
     axes.axhline(real, color=viz.colour("data"), linewidth=1, linestyle="--")
     axes.set_title(TITLES[world], loc="left")
@@ -67,7 +106,7 @@ def _panel(axes, world, rows):
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
-    axes.text(high * 5.8, real, "real, held out", ha="right", va="bottom", fontsize=9, color=viz.colour("data"))
+    axes.text(low / 2.8, real, "real, held out", ha="left", va="bottom", fontsize=9, color=viz.colour("data"))
     viz.label_points(axes, points, names)
 
 
