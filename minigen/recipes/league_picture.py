@@ -64,6 +64,7 @@ def _of_the_grid(teams, best):
     if quick == best:
         return f"Grid: {best} is nearest to the truth, and quickest"
     ratio = _median(teams[best], _milliseconds) / _median(teams[quick], _milliseconds)
+    ratio = float(f"{ratio:.2g}")
     return f"Grid: {best} is nearest to the truth, and a point takes it {ratio:,.0f} times as long as {quick}"
 
 

@@ -43,12 +43,6 @@ class Cell(NamedTuple):
     briefly: str = ""
 
 
-def _figure(heading, name, digits, world=None):
-    """A column of the judge's figures."""
-    return Column(heading, world, lambda row: row["figures"][name]["samples"], f"{{:.{digits}f}}".format,
-                  lambda row: row["figures"][name]["held_out"])
-
-
 def nats(row):
     """−log p of a row by the kind that ranks, or None."""
     return next(iter(row["nats"].values()), None)
@@ -64,6 +58,12 @@ def short(number):
     return f"{number:.{max(0, 2 - math.floor(math.log10(abs(number))))}f}{PREFIXES[power]}"
 
 
+def _figure(heading, name, world=None, write="{:.3f}".format):
+    """A column of the judge's figures."""
+    return Column(heading, world, lambda row: row["figures"][name]["samples"], write,
+                  lambda row: row["figures"][name]["held_out"])
+
+
 def _bits(row):
     return None if nats(row) is None else float(bits_per_dim(nats(row), PIXELS))
 
@@ -72,18 +72,17 @@ COLUMNS = (
     Column("nats", "digits", nats, "{:.1f}".format),
     Column("bits/dim", "digits", _bits, "{:.3f}".format),
     Column("nats", "grid", nats, "{:.3f}".format, lambda row: toy2d.grid().entropy()),
-    _figure("digits", "classes", 0, "digits"),
-    _figure("modes", "modes", 0, "grid"),
-    _figure("legible", "legible", 3, "digits"),
-    _figure("high quality", "high_quality", 3, "grid"),
-    _figure("reverse KL", "classes_kl", 3, "digits"),
-    _figure("reverse KL", "reverse_kl", 3, "grid"),
-    _figure("Fréchet", "frechet", 3, "digits"),
-    _figure("Fréchet", "frechet", 4, "grid"),
-    _figure("precision", "precision", 3),
-    _figure("recall", "recall", 3),
-    _figure("density", "density", 3),
-    _figure("coverage", "coverage", 3),
+    _figure("digits", "classes", "digits", "{:.0f}".format),
+    _figure("modes", "modes", "grid", "{:.0f}".format),
+    _figure("legible", "legible", "digits"),
+    _figure("high quality", "high_quality", "grid"),
+    _figure("reverse KL", "classes_kl", "digits", short),
+    _figure("reverse KL", "reverse_kl", "grid", short),
+    _figure("Fréchet", "frechet", None, short),
+    _figure("precision", "precision"),
+    _figure("recall", "recall"),
+    _figure("density", "density"),
+    _figure("coverage", "coverage"),
     Column("training, s", None, lambda row: row["processor_seconds"], short),
     Column("training, FLOPs", None, lambda row: row["flops"]["training"], short),
     Column("sampling, ms", None, lambda row: row["milliseconds"], short),
@@ -202,7 +201,7 @@ def markdown(rows):
 def _markdown_cell(cell):
     if cell.below and cell.below in {entry.recipe for entry in league.ENTRIES}:
         return f"{cell.text}<br>`{cell.below}`"
-    return f"**{cell.text}**<br><sub>{cell.below}</sub>" if cell.below else cell.text
+    return f"{cell.text}<br><sub>{cell.below}</sub>" if cell.below else cell.text
 
 
 def _line(cells):
@@ -219,8 +218,9 @@ the model says none, or the recipe measures none.
 - **Samples**: 447 digits or 2,500 points, drawn and measured alike for all. The digits are compared in the features \
 of a frozen network, which also reads them: *digits* is how many of the ten occur, *legible* the share it is sure of. \
 *High quality* is the share within 3σ of a mode; *reverse KL* is from the shares of digits or modes to the true ones, \
-in nats. The held-out digits are by other hands than the training digits, so a model may beat them. \
-* The network is told which digit to draw, each in turn.
+in nats. The *Fréchet* distance compares means and covariances: a few points far away, such as the diffusion's sampler \
+throws now and then, make it large, and hardly show in any other figure. The held-out digits are by other hands than \
+the training digits, so a model may beat them. * The network is told which digit to draw, each in turn.
 - **Costs**: *parameters* of the networks that draw, and of all that are trained; *training* (without validation) and \
 *sampling* (of one, where {digits} digits or {points:,} points are drawn at once) in the processor's time on one \
 thread of {cpu}, which hardly depends on what else is running. *FLOPs* are those of products: 2 for each \
