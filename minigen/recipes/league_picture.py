@@ -1,7 +1,8 @@
 """The figure of the league: how good the samples are against how long one takes, each family a point with its name.
 
 Left the digits, by the Fréchet distance, which all families have; their nats, where they have any, stand beside the
-name. Right the grid, by the reverse KL over its modes. Bars reach from the smallest to the largest of the seeds.
+name. Right the grid, by the coverage: the share of true points that have a sample near by, which falls both if modes
+are missing and if samples lie beside them. Bars reach from the smallest to the largest of the seeds.
 """
 
 import statistics
@@ -12,11 +13,9 @@ from minigen import viz
 from minigen.recipes import league, league_table
 
 PANELS = {
-    "digits": ("Fréchet distance in a frozen network's features",
-               lambda row: row["figures"]["frechet"]["samples"], lambda row: row["figures"]["frechet"]["held_out"]),
-    "grid": ("reverse KL over the 25 modes, nats",
-             lambda row: row["figures"]["reverse_kl"]["samples"], lambda row: row["figures"]["reverse_kl"]["held_out"]),
-}  # fmt: skip
+    "digits": ("Fréchet distance in a frozen network's features", "frechet", "log"),
+    "grid": ("coverage of true points", "coverage", "linear"),
+}
 TITLES = {"digits": "8×8 digits", "grid": "25 Gaussians on a grid"}
 # How a family's sample comes about: colour and marker, which also tells on a grey printout.
 WAYS = {"at once": ("decoder", "o"), "in turn": ("discriminator", "s"), "in steps": ("model", "^")}
@@ -39,18 +38,18 @@ def draw(rows, path):
 def finding(rows):
     """The title: who is best at what, and at what price, by the medians."""
     parts = []
-    for world in PANELS:
+    for world, title in (("digits", _of_digits), ("grid", _of_the_grid)):
         teams = {}
         for row in rows:
             if _entry(row).world == world:
                 teams.setdefault(_entry(row).family.rstrip("*"), []).append(row)
         if teams:
-            best = _least(teams, PANELS[world][1])
-            parts.append(_of_digits(teams, best) if world == "digits" else _of_the_grid(teams, best))
+            parts.append(title(teams))
     return ". ".join(parts)
 
 
-def _of_digits(teams, best):
+def _of_digits(teams):
+    best = _least(teams, _figure("frechet"))
     likely = _least({family: team for family, team in teams.items() if team[0]["nats"]}, league_table.nats)
     if likely is None:
         return f"Digits: {best} draws best"
@@ -59,13 +58,15 @@ def _of_digits(teams, best):
         " and draws best" if likely == best else f", {best} draws best")
 
 
-def _of_the_grid(teams, best):
-    quick = _least(teams, _milliseconds)
-    if quick == best:
-        return f"Grid: {best} is nearest to the truth, and quickest"
-    ratio = _median(teams[best], _milliseconds) / _median(teams[quick], _milliseconds)
-    ratio = float(f"{ratio:.2g}")
-    return f"Grid: {best} is nearest to the truth, and a point takes it {ratio:,.0f} times as long as {quick}"
+def _of_the_grid(teams):
+    """Those that cover as much as real points did at the worst of the seeds, with what a point takes; or who is best."""
+    real = min(map(_figure("coverage", "held_out"), (row for team in teams.values() for row in team)))
+    reached = [family for family, team in teams.items() if _median(team, _figure("coverage")) >= real]
+    if not reached:
+        return f"Grid: {_least(teams, lambda row: -_figure('coverage')(row))} covers most"
+    reached.sort(key=lambda family: _median(teams[family], _milliseconds))
+    told = " and ".join(f"{family} ({_median(teams[family], _milliseconds):.2g} ms a point)" for family in reached)
+    return f"Grid: {told} cover{'s' * (len(reached) == 1)} the truth as real points do"
 
 
 def _least(teams, value):
@@ -77,13 +78,19 @@ def _median(team, value):
     return statistics.median(map(value, team))
 
 
+def _figure(name, of="samples"):
+    """One of the judge's figures, as a function of a row."""
+    return lambda row: row["figures"][name][of]
+
+
 def _milliseconds(row):
     return row["milliseconds"]
 
 
 def _panel(axes, world, rows):
-    ylabel, value, floor = PANELS[world]
-    axes.set(xscale="log", yscale="log", xlabel="processor's time for one sample, ms", ylabel=ylabel)
+    ylabel, name, scale = PANELS[world]
+    value = _figure(name)
+    axes.set(xscale="log", yscale=scale, xlabel="processor's time for one sample, ms", ylabel=ylabel)
     points, names = [], []
     for entry in league.ENTRIES:
         team = [row for row in rows if row["recipe"] == entry.recipe]
@@ -98,12 +105,12 @@ def _panel(axes, world, rows):
             names.append(entry.family)
             if world == "digits" and entry.nats:
                 names[-1] += f", {_median(team, league_table.nats):.1f} nats"
-    real = statistics.median(map(floor, rows))
+    real = _median(rows, _figure(name, "held_out"))
     axes.axhline(real, color=viz.colour("data"), linewidth=1, linestyle="--")
     axes.set_title(TITLES[world], loc="left")
     low, high = (end(x for x, _ in points) for end in (min, max))
     bottom, top = (end([real, *(y for _, y in points)]) for end in (min, max))
-    axes.set(xlim=(low / 3, high * 6), ylim=(bottom / 1.8, top * 1.8))
+    axes.set(xlim=(low / 3, high * 6), ylim=(bottom / 1.8, top * 1.8) if scale == "log" else (0, 1.1))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")

@@ -114,9 +114,9 @@ def tables(rows):
 
 
 def _rank(entry, team):
-    """Digits by nats, those without behind them by the Fréchet distance; the grid by the reverse KL."""
+    """Digits by nats, those without behind them by the Fréchet distance; the grid by the coverage."""
     if entry.world == "grid":
-        return statistics.median(row["figures"]["reverse_kl"]["samples"] for row in team)
+        return -statistics.median(row["figures"]["coverage"]["samples"] for row in team)
     if entry.nats:
         return 0, statistics.median(map(nats, team))
     return 1, statistics.median(row["figures"]["frechet"]["samples"] for row in team)
