@@ -59,7 +59,7 @@ def _of_digits(teams):
 
 
 def _of_the_grid(teams):
-    """Those that cover as much as real points did at the worst of the seeds, with what a point takes; or who is best."""
+    """Those that cover as much as real points did at their worst seed, and what a point takes; or who is best."""
     real = min(map(_figure("coverage", "held_out"), (row for team in teams.values() for row in team)))
     reached = [family for family, team in teams.items() if _median(team, _figure("coverage")) >= real]
     if not reached:
