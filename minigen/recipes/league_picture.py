@@ -16,7 +16,7 @@ PANELS = {
     "digits": ("Fréchet distance in a frozen network's features", "frechet", "log"),
     "grid": ("coverage of true points", "coverage", "linear"),
 }
-TITLES = {"digits": "8×8 digits", "grid": "25 Gaussians on a grid"}
+TITLES = {"digits": "8×8 digits (* told which to draw)", "grid": "25 Gaussians on a grid"}
 # How a family's sample comes about: colour and marker, which also tells on a grey printout.
 WAYS = {"at once": ("decoder", "o"), "in turn": ("discriminator", "s"), "in steps": ("model", "^")}
 LEGEND = {"at once": "all numbers at once", "in turn": "number by number", "in steps": "step by step from noise"}
@@ -30,8 +30,10 @@ def draw(rows, path):
         handles = [np.ravel(axes)[0].plot([], [], mark, color=viz.colour(tint), label=LEGEND[way])[0]
                    for way, (tint, mark) in WAYS.items()]  # fmt: skip
         picture.legend(handles=handles, loc="outside lower center", ncols=len(handles))
-        for panel, world in zip(np.ravel(axes), worlds, strict=True):
-            _panel(panel, world, [row for row in rows if _entry(row).world == world])
+        named = [(panel, *_panel(panel, world, [row for row in rows if _entry(row).world == world]))
+                 for panel, world in zip(np.ravel(axes), worlds, strict=True)]  # fmt: skip
+        for panel, points, names in named:  # now that every panel has its place
+            viz.label_points(panel, points, names)
     return viz.save(picture, path)
 
 
@@ -88,6 +90,7 @@ def _milliseconds(row):
 
 
 def _panel(axes, world, rows):
+    """Draw all but the families' names; returns where they belong, and the names."""
     ylabel, name, scale = PANELS[world]
     value = _figure(name)
     axes.set(xscale="log", yscale=scale, xlabel="processor's time for one sample, ms", ylabel=ylabel)
@@ -115,7 +118,7 @@ def _panel(axes, world, rows):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
     axes.text(low / 2.8, real, "real, held out", ha="left", va="bottom", fontsize=9, color=viz.colour("data"))
-    viz.label_points(axes, points, names)
+    return points, names
 
 
 def _entry(row):

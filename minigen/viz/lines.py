@@ -63,8 +63,8 @@ def label(axes, x, y, text, *, of="data", dx=6, dy=0, **settings):
 def label_points(axes, points, names, *, fontsize=9, size=5):
     """Write each name beside its point, where it covers no point, no other name, and no text, level or upright line.
 
-    The limits and scales of the axes must be what they will be. A name for which there is no such place stands at the
-    right of its point.
+    The limits and scales of the axes, and what stands in other panels, must be what they will be. From a name that had
+    to go farther away a thin line leads to its point. A name for which there is no place stands at the right.
 
     points:    pairs (x, y), in units of the data
     size:      half the side of the square about each point that is kept free, in points of type
@@ -81,18 +81,19 @@ def label_points(axes, points, names, *, fontsize=9, size=5):
     for index in np.argsort([centre[0] for centre in centres], kind="stable"):
         for dx, dy in AROUND:
             text = label(axes, *points[index], names[index], of="data", dx=dx, dy=dy, fontsize=fontsize)
-            box = text.get_window_extent().padded(1)
+            box = text.get_window_extent().padded(1)  # without the line that may lead there
+            text.remove()
             if frame.containsx(box.x0) and frame.containsx(box.x1) and not any(box.overlaps(other) for other in taken):
                 break
-            text.remove()
         else:
             dx, dy = AROUND[0]
-            text = label(axes, *points[index], names[index], of="data", dx=dx, dy=dy, fontsize=fontsize)
-        taken.append(text.get_window_extent())
-        written[index] = text
+        written[index] = label(axes, *points[index], names[index], of="data", dx=dx, dy=dy, fontsize=fontsize,
+                               arrowprops=LEADER if abs(dy) > FAR else None)
+        taken.append(box)
     return [written[index] for index in range(len(points))]
 
 
+LEADER, FAR = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}, 20
 # Where the name of a point may stand, in points of type from it: the first that is free.
 AROUND = ((8, 0), (-8, 0), (0, 13), (0, -13), (8, 9), (8, -9), (-8, 9), (-8, -9), (0, 26), (0, -26), (8, 22), (8, -22),
           (-8, 22), (-8, -22))  # fmt: skip

@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from matplotlib.text import Text
 
 from minigen.errors import CommandError
 from minigen.recipes import league, league_picture, league_table
@@ -137,7 +138,7 @@ def test_the_figure_names_every_family_and_no_name_covers_another(rows, tmp_path
     assert {text.get_text() for text in digits.texts} >= {"VAE, 81.0 nats", "GAN*", "diffusion*, 79.0 nats"}
     assert {text.get_text() for text in grid.texts} >= {"GAN", "MAF with splines"}
     for axes in picture.axes:
-        boxes = [text.get_window_extent() for text in axes.texts]
+        boxes = [Text.get_window_extent(text) for text in axes.texts]
         assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
 
 
