@@ -16,7 +16,7 @@ PANELS = {
     "digits": ("Fréchet distance in a frozen network's features", "frechet", "log"),
     "grid": ("coverage of true points", "coverage", "linear"),
 }
-TITLES = {"digits": "8×8 digits (* told which to draw)", "grid": "25 Gaussians on a grid"}
+TITLES = {"digits": "8×8 digits; beside the names nats (* told which)", "grid": "25 Gaussians on a grid"}
 # How a family's sample comes about: colour and marker, which also tells on a grey printout.
 WAYS = {"at once": ("decoder", "o"), "in turn": ("discriminator", "s"), "in steps": ("model", "^")}
 LEGEND = {"at once": "all numbers at once", "in turn": "number by number", "in steps": "step by step from noise"}
@@ -107,13 +107,13 @@ def _panel(axes, world, rows):
             points.append(middle)
             names.append(entry.family)
             if world == "digits" and entry.nats:
-                names[-1] += f", {_median(team, league_table.nats):.1f} nats"
+                names[-1] += f" {_median(team, league_table.nats):.1f}"
     real = _median(rows, _figure(name, "held_out"))
     axes.axhline(real, color=viz.colour("data"), linewidth=1, linestyle="--")
     axes.set_title(TITLES[world], loc="left")
     low, high = (end(x for x, _ in points) for end in (min, max))
     bottom, top = (end([real, *(y for _, y in points)]) for end in (min, max))
-    axes.set(xlim=(low / 3, high * 6), ylim=(bottom / 1.8, top * 1.8) if scale == "log" else (0, 1.1))
+    axes.set(xlim=(low / 3, high * 12), ylim=(bottom / 1.8, top * 2.5) if scale == "log" else (0, 1.15))
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter("{x:g}")
         axis.set_minor_formatter("")
