@@ -145,16 +145,16 @@ def test_the_figure_names_every_family_and_no_name_covers_another(rows, tmp_path
 def test_the_title_says_who_is_best(rows):
     assert league_picture.finding(rows) == (
         "Digits: diffusion has the best likelihood (79.0 nats), VAE draws best. "
-        "Grid: MAF with splines (1 ms a point) covers the truth as real points do")
+        "Grid: MAF with splines covers the truth as real points do (1 ms a point)")
     assert league_picture.finding(rows[3:6]) == "Digits: GAN draws best"
     assert league_picture.finding(rows[:3]) == "Digits: VAE has the best likelihood (81.0 nats) and draws best"
     assert league_picture.finding(rows[-3:]) == (
-        "Grid: MAF with splines (1 ms a point) covers the truth as real points do")
+        "Grid: MAF with splines covers the truth as real points do (1 ms a point)")
     both = [*rows[-6:-3], *(row("gan-grid-vanilla", seed, coverage=0.3) for seed in (0, 1, 2))]
     assert league_picture.finding(both) == "Grid: GAN covers most"
     quick = [*rows[-3:], *(row("gan-grid", seed, coverage=0.7, milliseconds=0.01) for seed in (0, 1, 2))]
     assert league_picture.finding(quick) == (
-        "Grid: GAN (0.02 ms a point) and MAF with splines (1 ms a point) cover the truth as real points do")
+        "Grid: 2 families, most quickly GAN, cover the truth as real points do (0.02 ms a point)")
 
 
 def test_one_world_has_one_panel(rows, tmp_path):
