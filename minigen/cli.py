@@ -11,6 +11,7 @@ import sys
 import warnings
 from pathlib import Path
 
+from minigen.arguments import debug, temperature, whole
 from minigen.errors import CommandError, MinigenError
 from minigen.version import __version__
 
@@ -44,13 +45,13 @@ def parser():
     top = argparse.ArgumentParser(prog="minigen", description="Generative modelling, built from the first matrix "
                                   "product up: models that train in minutes on a laptop, and the lessons about them.")
     top.add_argument("--version", action="version", version=f"minigen {__version__}")
-    _debug(top)
+    debug(top)
     commands = top.add_subparsers(metavar="COMMAND", title="commands")
 
     def command(name, function, text):
         sub = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         sub.set_defaults(command=function)
-        _debug(sub)
+        debug(sub)
         return sub
 
     command("list", list_recipes, "list the recipes: every result that can be trained here")
@@ -58,8 +59,8 @@ def parser():
     train = command("train", train_recipe, "train a recipe, evaluate it, draw samples, write DIR/result.json")
     train.add_argument("recipe", metavar="RECIPE", help="a name from `minigen list`")
     train.add_argument("--quick", action="store_true", help="the small size, for a first look")
-    train.add_argument("--seed", type=_whole(0), metavar="N", help="default: the recipe's own")
-    train.add_argument("--steps", type=_whole(1), metavar="N", help="another number of training steps")
+    train.add_argument("--seed", type=whole(0), metavar="N", help="default: the recipe's own")
+    train.add_argument("--steps", type=whole(1), metavar="N", help="another number of training steps")
     train.add_argument("--out", type=Path, metavar="DIR", help="default: runs/RECIPE-seedN")
     train.add_argument("--resume", action="store_true", help="go on with a run that was stopped")
     train.add_argument("--data", type=Path, metavar="PATH",
@@ -67,23 +68,36 @@ def parser():
 
     sample = command("sample", sample_run, "draw new samples from a trained run")
     sample.add_argument("dir", type=Path, metavar="DIR", help="the run's folder")
-    sample.add_argument("--n", type=_whole(1), metavar="N", help="how many (default 64, of texts 8)")
-    sample.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default 0")
+    sample.add_argument("--n", type=whole(1), metavar="N", help="how many (default 64, of texts 8)")
+    sample.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
     sample.add_argument("--out", type=Path, metavar="FILE", help="a .png, or of texts a .txt; default "
                         "DIR/sample-seedN.png; texts are printed")
 
     talk = command("chat", talk_to_run, "talk to a trained run of gpt-chat")
     talk.add_argument("dir", type=Path, nargs="?", metavar="DIR", help="the run's folder; default the newest in runs/")
-    talk.add_argument("--temperature", type=_temperature, metavar="T",
+    talk.add_argument("--temperature", type=temperature, metavar="T",
                       help="0 always takes the likeliest word, 1 draws as the model would (default 0.5)")
-    talk.add_argument("--seed", type=_whole(0), metavar="N", help="the same answers again; default others every time")
+    talk.add_argument("--seed", type=whole(0), metavar="N", help="the same answers again; default others every time")
 
     evaluate = command("evaluate", evaluate_run, "measure a trained run's samples, beside real ones that were held out")
     evaluate.add_argument("dir", type=Path, metavar="DIR", help="the run's folder")
-    evaluate.add_argument("--n", type=_whole(1), metavar="N",
+    evaluate.add_argument("--n", type=whole(1), metavar="N",
                           help="how many samples (default: as many as pictures held out, or 2,500 points)")
-    evaluate.add_argument("--seed", type=_whole(0), default=0, metavar="N", help="default 0")
+    evaluate.add_argument("--seed", type=whole(0), default=0, metavar="N", help="default 0")
     evaluate.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
+
+    board = command("leaderboard", show_league, "measure every family on digits and on points, train what is missing")
+    board.add_argument("--only", choices=("digits", "grid"), help="one of the two")
+    board.add_argument("--recipes", nargs="+", metavar="NAME", help="default: all that are in the league")
+    board.add_argument("--seeds", nargs="+", type=whole(0), metavar="N", help="default: 0 1 2")
+    board.add_argument("--runs", type=Path, default=Path("runs"), metavar="DIR", help="default: runs; in RECIPE-seedN")
+    board.add_argument("--read", action="store_true", help="train nothing; a run that is missing is an error")
+    board.add_argument("--rows", type=Path, metavar="FILE", help="look at no run: the rows that --json wrote there")
+    board.add_argument("--quick", action="store_true", help="of the small size, for a first look")
+    board.add_argument("--steps", type=whole(1), metavar="N", help="another number of training steps")
+    board.add_argument("--json", type=Path, metavar="FILE", help="write the rows there, one for each run")
+    board.add_argument("--picture", type=Path, metavar="FILE", help="draw them there, a .png")
+    board.add_argument("--markdown", type=Path, metavar="FILE", help="put the tables there, between their two markers")
 
     demo = command("demo", run_demo, "train a small model of every family, in under five minutes")
     demo.add_argument("--out", type=Path, metavar="DIR", help="default: runs/demo")
@@ -174,12 +188,23 @@ def evaluate_run(options):
     judging.evaluate(options.dir, n=options.n, seed=options.seed, json_path=options.json)
 
 
+def show_league(options):
+    """One table for all families: of runs, of which those that are missing are trained, or of rows in a file."""
+    from minigen.recipes import league
+
+    chosen = league.entries(options.only, options.recipes)
+    rows = league.read_rows(options.rows, chosen, options.seeds) if options.rows else league.rows(
+        chosen, options.seeds or league.SEEDS, runs=options.runs, read=options.read, quick=options.quick,
+        steps=options.steps)
+    league.leaderboard(rows, json_path=options.json, picture_path=options.picture, markdown_path=options.markdown)
+
+
 def talk_to_run(options):
     """A conversation with a trained run."""
     from minigen import chat
 
-    temperature = chat.TEMPERATURE if options.temperature is None else options.temperature
-    chat.main(options.dir, seed=options.seed, temperature=temperature)
+    chosen = chat.TEMPERATURE if options.temperature is None else options.temperature
+    chat.main(options.dir, seed=options.seed, temperature=chosen)
 
 
 def run_demo(options):
@@ -248,37 +273,6 @@ def fetch_data(options):
     images = load(path=options.data)
     print(f"{options.name}: {len(images.train_images):,} training and {len(images.test_images):,} test images, "
           f"in {where}")
-
-
-# -- helpers ----------------------------------------------------------------------------------------------------------
-
-
-def _debug(sub):
-    sub.add_argument("--debug", action="store_true", default=argparse.SUPPRESS,
-                     help="show the traceback of an error")
-
-
-def _whole(least):
-    def whole_number(text):
-        try:
-            value = int(text)
-        except ValueError:
-            value = least - 1
-        if value < least:
-            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least {least}")
-        return value
-
-    return whole_number
-
-
-def _temperature(text):
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 0")
-    return value
 
 
 def _show_warning(message, category, filename, lineno, file=None, line=None):

@@ -45,7 +45,8 @@ ARROWS = {
     "learn": BELOW_RECIPES | {"recipes", "catalog", "minigen"},
     "workspace": set(),
     "chat": {"recipes", "data"},
-    "cli": {*BELOW_RECIPES, "recipes", "learn", "catalog", "gradtable", "workspace", "chat"},
+    "arguments": set(),
+    "cli": {*BELOW_RECIPES, "recipes", "learn", "catalog", "gradtable", "workspace", "chat", "arguments"},
     "__init__": {"autograd", "kernels.threads", "ops", "nn", "distributions", "likelihoods", "optim", "data"},
     "__main__": {"cli"},
 }

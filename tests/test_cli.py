@@ -39,7 +39,8 @@ def run(tiny_recipe, tmp_path, monkeypatch, capsys):
 def test_help_names_every_command(run):
     code, out, _ = run("--help")
     assert code == 0
-    for command in ("list", "train", "sample", "evaluate", "chat", "demo", "gradcheck", "lessons", "progress", "fetch"):
+    for command in ("list", "train", "sample", "evaluate", "leaderboard", "chat", "demo", "gradcheck", "lessons",
+                    "progress", "fetch"):
         assert f"\n    {command}" in out
     assert run() == (0, out, "")
 

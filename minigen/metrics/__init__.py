@@ -3,6 +3,7 @@
 - `likelihood`: nats, bits per dimension, averages with their standard errors.
 - `classification`: accuracy with its standard error, and what is taken for what.
 - `ranking`: the area under the ROC curve, exact, with ties.
+- `flops`: what a computation costs, in floating-point operations of its products.
 - `code`: of completed source, the share that parses, and the share of names that are right.
 
 What samples are worth, for models that give no likelihood (their equations belong to lesson 08):

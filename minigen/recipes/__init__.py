@@ -7,7 +7,8 @@
 
 Machinery: base.py (what a recipe is), running.py (how one is run), judging.py (how good its samples are), features.py
 (the networks that samples are judged with), planar.py, asked.py and picture_diffusion.py (what recipes share that make
-points, pictures on demand, and those by diffusion), demo.py (all of them, small).
+points, pictures on demand, and those by diffusion), demo.py (all of them, small), league.py, league_table.py and
+league_picture.py (all families measured alike).
 Every other module in this folder is a recipe: `vae_digits.py` defines RECIPE, named "vae-digits".
 """
 
@@ -21,8 +22,8 @@ from minigen.recipes.running import load, run
 
 __all__ = ["Experiment", "Recipe", "get", "load", "names", "register", "run", "unregister"]
 
-MACHINERY = ("asked", "base", "demo", "features", "few_calls", "judging", "picture_diffusion", "planar", "running",
-             "taught")
+MACHINERY = ("asked", "base", "demo", "features", "few_calls", "judging", "league", "league_picture", "league_table",
+             "picture_diffusion", "planar", "running", "taught")
 _registered = {}
 
 

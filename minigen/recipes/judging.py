@@ -103,7 +103,7 @@ def _judge_pictures(experiment, real, n, seed, rng):
 
 
 def _reading(network, among, samples, train, held_out):
-    """What the network reads: is it legible, and does each class come as often as in training? Dict of Figures."""
+    """What the network reads: is it legible, does each class come, as often as in training? Dict of Figures."""
     question, answers = next(iter(network.questions.items()))
     among = tuple(answers if among is None else among)
     seen = np.unique(network.answers(train, among=among))
@@ -112,7 +112,9 @@ def _reading(network, among, samples, train, held_out):
     counts = [np.bincount(part.argmax(axis=1), minlength=len(among)) for part in (ours, usual, floor)]
     legible = [float((part.max(axis=1) > 0.9).mean()) for part in (ours, floor)]
     divergence = [reverse_kl(part, counts[1]) for part in (counts[0], counts[2])]
+    drawn = [int((part > 0).sum()) for part in (counts[0], counts[2])]
     return {"legible": Figure(f"share legible ({question}, p > 0.9)", *legible, "as held out"),
+            "classes": Figure(f"different {question}s, of {len(among)}", *drawn, "all"),
             "classes_kl": Figure(f"reverse KL of each {question}'s share, nats", *divergence, "0")}
 
 

@@ -77,7 +77,7 @@ def run(name, *, quick=False, seed=None, steps=None, out=None, resume=False, dat
         "total_seconds": round(earlier + time.perf_counter() - began, 3),
         "pictures": pictures, "versions": versions(), "machine": machine(experiment.threads),
     }  # fmt: skip
-    _write_json(folder / "result.json", result)
+    write_json(folder / "result.json", result)
     for line in summary(result, folder):
         say(line)
     return result
@@ -89,7 +89,7 @@ def load(folder):
     Raises:  RecipeError if the folder holds no run; CheckpointError if its weights cannot be read.
     """
     folder = Path(folder)
-    config = _read_json(folder / "config.json")
+    config = read_json(folder / "config.json")
     if config is None:
         raise RecipeError(f"{folder}: holds no run (no config.json); `minigen train RECIPE --out {folder}` makes one")
     experiment = _build(config)
@@ -162,7 +162,7 @@ def _claim(folder, config, resume, say):
     """Make the folder ours. Returns the result if the run is finished, None if there is something to do."""
     if folder.exists() and not folder.is_dir():
         raise RecipeError(f"{folder}: is a file; expected a folder, or the name of a new one")
-    earlier, result = _read_json(folder / "config.json"), _read_json(folder / "result.json")
+    earlier, result = read_json(folder / "config.json"), read_json(folder / "result.json")
     if earlier is not None and not resume:
         what = "a finished run" if result is not None else "an unfinished run"
         raise RecipeError(f"{folder}: holds {what} of {earlier['recipe']}, seed {earlier['seed']}. "
@@ -179,7 +179,7 @@ def _claim(folder, config, resume, say):
     if resume and not Checkpoints(folder / "checkpoints").steps():
         say(f"{folder}: no checkpoint to resume from; starting at the first step")
     try:
-        _write_json(folder / "config.json", config)
+        write_json(folder / "config.json", config)
     except OSError as error:
         raise RecipeError(f"{folder}: cannot be written ({error})") from error
     return None
@@ -206,12 +206,14 @@ def _interval(low, high):
     return f"{low:g} to {high:g}"
 
 
-def _write_json(path, content):
+def write_json(path, content):
+    """A dict into a JSON file, all at once or not at all.   Raises: OSError if it cannot be written."""
     with atomic_write(path) as stream:
         stream.write((json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
-def _read_json(path):
+def read_json(path):
+    """The dict in a JSON file; None if there is no such file.   Raises: RecipeError if it cannot be read as one."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

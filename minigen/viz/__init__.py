@@ -19,7 +19,7 @@ graph, layers.py finds a place for each of its nodes, graph.py draws it.
 
 from minigen.viz.graph import draw_graph
 from minigen.viz.images import as_images, draw_images, image_grid, mosaic
-from minigen.viz.lines import curves, label, label_lines, spread
+from minigen.viz.lines import curves, label, label_lines, label_points, spread
 from minigen.viz.pictures import (
     CYCLE,
     FILE_DPI,
@@ -40,6 +40,6 @@ from minigen.viz.words import shaded_text
 
 __all__ = [
     "CYCLE", "FILE_DPI", "PALETTE", "SCREEN_DPI", "STYLE", "WIDTH", "Picture", "as_images", "blend", "colour", "curves",
-    "draw_graph", "draw_images", "figure", "image_grid", "label", "label_lines", "mosaic", "readable", "save",
-    "set_title", "shaded_text", "spread", "style",
+    "draw_graph", "draw_images", "figure", "image_grid", "label", "label_lines", "label_points", "mosaic", "readable",
+    "save", "set_title", "shaded_text", "spread", "style",
 ]  # fmt: skip

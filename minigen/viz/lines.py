@@ -1,6 +1,7 @@
 """Lines with their names at their ends, and labels that do not overlap."""
 
 import numpy as np
+from matplotlib.transforms import Bbox
 
 from minigen.viz.pictures import CYCLE, colour, figure, readable, save, style
 
@@ -57,6 +58,54 @@ def label(axes, x, y, text, *, of="data", dx=6, dy=0, **settings):
     align = "left" if dx > 0 else "right" if dx < 0 else "center"
     settings = {"ha": align, "va": "center", "fontsize": 10, "color": readable(colour(of))} | settings
     return axes.annotate(text, (x, y), xytext=(dx, dy), textcoords="offset points", **settings)
+
+
+def label_points(axes, points, names, *, fontsize=9, size=5):
+    """Write each name beside its point, where it covers no point, no other name, and no text, level or upright line.
+
+    The limits and scales of the axes, and what stands in other panels, must be what they will be. From a name that had
+    to go farther away a thin line leads to its point. A name for which there is no place stands at the right.
+
+    points:    pairs (x, y), in units of the data
+    size:      half the side of the square about each point that is kept free, in points of type
+    Returns:   the annotations, in the order given
+    """
+    axes.figure.draw_without_rendering()  # lays the figure out, so that places in pixels are known
+    half = size * axes.figure.dpi / 72
+    centres = [axes.transData.transform(point) for point in points]
+    taken = [Bbox([centre - half, centre + half]) for centre in centres]
+    taken += [text.get_window_extent() for text in axes.texts]
+    lines = [line.get_window_extent() for line in axes.get_lines() if len(line.get_xdata())]
+    taken += [box.padded(1) for box in lines if min(box.width, box.height) < 2 * half]
+    frame, written, names_at = axes.get_window_extent(), {}, []
+    for index in np.argsort([-centre[1] for centre in centres], kind="stable"):  # from top to bottom
+        for dx, dy in AROUND:
+            text = label(axes, *points[index], names[index], of="data", dx=dx, dy=dy, fontsize=fontsize)
+            box = text.get_window_extent().padded(1)  # without the line that may lead there
+            text.remove()
+            way = [centres[index] + share * half / size * np.array([dx, dy]) for share in np.linspace(0, 1, 20)]
+            crossed = any(other.contains(*place) for other in names_at for place in way)
+            if _inside(frame, box) and not box.count_overlaps(taken) and not crossed:
+                break
+        else:
+            dx, dy = AROUND[0]
+        line = LEADER | {"relpos": (0.5 - 0.5 * np.sign(dx), 0.5)} if abs(dy) > FAR else None
+        written[index] = label(axes, *points[index], names[index], of="data", dx=dx, dy=dy, fontsize=fontsize,
+                               arrowprops=line)
+        taken.append(box)
+        names_at.append(box)
+    return [written[index] for index in range(len(points))]
+
+
+LEADER, FAR = {"arrowstyle": "-", "color": "#777777", "linewidth": 0.7, "shrinkA": 0, "shrinkB": 3}, 20
+# Where the name of a point may stand, in points of type from it: the first that is free.
+AROUND = ((8, 0), (-8, 0), (0, 13), (0, -13), (8, 9), (8, -9), (-8, 9), (-8, -9), (0, 26), (0, -26), (8, 22), (8, -22),
+          (-8, 22), (-8, -22), (0, 40), (0, -40), (8, 36), (8, -36), (-8, 36), (-8, -36), (8, 50),
+          (8, -50))  # fmt: skip
+
+
+def _inside(frame, box):
+    return frame.x0 <= box.x0 and box.x1 <= frame.x1 and frame.y0 <= box.y0 and box.y1 <= frame.y1
 
 
 def _last_finite(values):

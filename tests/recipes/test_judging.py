@@ -43,7 +43,7 @@ def figures(model, n=None, seed=0):
 def test_a_perfect_model_is_as_good_as_the_pictures_held_out(letters):
     found = figures(Model(drawn, letters))
     assert list(found) == ["frechet", "kernel", "mmd", "precision", "recall", "density", "coverage", "legible",
-                           "classes_kl", "nearest_ratio", "copied"]
+                           "classes", "classes_kl", "nearest_ratio", "copied"]
     for name in ("precision", "recall", "coverage", "nearest_ratio", "copied"):
         assert found[name].samples == pytest.approx(found[name].floor, abs=0.1), name
     assert found["density"].samples == pytest.approx(1, abs=0.15)
@@ -52,6 +52,7 @@ def test_a_perfect_model_is_as_good_as_the_pictures_held_out(letters):
         assert isinstance(found[name].samples, Estimate)
         assert abs(found[name].samples.mean) < 4 * found[name].samples.error
     assert found["classes_kl"].samples < 0.15 and found["copied"].floor == 0.5
+    assert found["classes"].samples == found["classes"].floor == 26
     assert found["legible"].samples > 0.95
 
 
@@ -65,6 +66,7 @@ def test_a_collapsed_model_loses_recall_coverage_and_classes(letters):
     found = figures(Model(lambda n, rng: drawn(n, rng, "E"), letters))
     assert found["precision"].samples > 0.9
     assert found["recall"].samples < 0.3 and found["coverage"].samples < 0.2
+    assert found["classes"].samples < 5
     assert found["classes_kl"].samples == pytest.approx(math.log(26), abs=0.6)  # E is not quite 1/26 of these
     assert found["legible"].samples > 0.95
     assert found["frechet"].samples > 10 * found["frechet"].floor
