@@ -24,15 +24,15 @@ distance 1.36, 1.36, 1.60, of 200 heads; real ones 0.63). So w is 1.5. The air i
 which 0.03 is noise. For holes this small the resampling hardly matters: 0.057 with one walk, 0.055 with two.
 
 How many steps: Fréchet distance of 130 heads, and in brackets the share read as asked, as in diffusion-glyphs (of 130
-held-out heads 1.28 (1.00); shares differ by chance up to 0.05; Heun and Karras ask the network twice a step; what is
-left out was not measured; eight other heads are in 11_heads_by_steps.png):
+held-out heads 1.28 (1.00); shares differ by chance up to 0.05; Heun and Karras ask the network twice a step; eight
+other heads are in 11_heads_by_steps.png):
 
     steps                  5             10             20             50            100           1000
     ancestral         4.82 (.93)     2.70 (.96)    1.77 (.94)    1.41 (.90)    1.61 (.95)    1.56 (.91)
     DDIM              4.08 (.97)     2.55 (.96)    1.96 (.98)    1.68 (.98)    1.60 (.98)    1.53 (.98)
-    DPM-Solver++      5.29 (.97)     1.66 (.98)    1.54 (.97)    1.53 (.98)    1.53 (.98)
-    Heun              3.93 (.83)     1.15 (.98)    1.41 (.97)    1.51 (.98)    1.53 (.98)
-    Karras            5.93 (.65)     0.77 (.97)    0.96 (.95)    1.31 (.93)    1.84 (.92)
+    DPM-Solver++      5.29 (.97)     1.66 (.98)    1.54 (.97)    1.53 (.98)    1.53 (.98)     1.53 (.98)
+    Heun              3.93 (.83)     1.15 (.98)    1.41 (.97)    1.51 (.98)    1.53 (.98)     1.53 (.98)
+    Karras            5.93 (.65)     0.77 (.97)    0.96 (.95)    1.31 (.93)    1.84 (.92)     1.47 (.96)
 """
 
 from pathlib import Path
