@@ -18,8 +18,9 @@ def _move(x, from_channel, y, to_channel, count):
     pixels = x.shape[0]
     for piece in prange(PIECES):
         for p in range(piece * pixels // PIECES, (piece + 1) * pixels // PIECES):
+            source, target = x[p, from_channel:], y[p, to_channel:]
             for c in range(count):
-                y[p, to_channel + c] = x[p, from_channel + c]
+                target[c] = source[c]
 
 
 def join_channels(first, *others):
