@@ -209,8 +209,8 @@ def _walk(seeds, create_graph, wanted=None, release=False):
 
 
 def _sum(a, b):
-    """a + b: of large arrays by the kernel, on all threads."""
-    return kernels.add(a, b) if type(a) is np.ndarray and a.size >= kernels.LARGE else a + b
+    """a + b: of arrays by the kernel, on all threads if they are large."""
+    return kernels.add(a, b) if type(a) is np.ndarray else a + b
 
 
 def _summed_to(shape, contribution, node):

@@ -73,7 +73,7 @@ def _chooser(name):
     definition = getattr(reference, name)
     if BACKEND == "reference":
         return definition
-    smallest = SMALL if BACKEND == "auto" else 0
+    smallest = (LARGE if name == "add" else SMALL) if BACKEND == "auto" else 0
     fast = None
 
     @functools.wraps(definition)

@@ -26,8 +26,9 @@ def _move(x, from_channel, y, to_channel, count):
 def join_channels(first, *others):
     """Images (B, Cᵢ, …), joined along the channels: (B, Σ Cᵢ, …)."""
     images = (first, *others)
-    if not (all(x.dtype == first.dtype for x in others) and all(map(is_channels_last, images))):
-        return reference.join_channels(*images)
+    kinds = {(x.dtype, len(x), x.shape[2:]) for x in images}
+    if len(kinds) > 1 or not all(map(is_channels_last, images)):
+        return reference.join_channels(*images)  # which refuses images of several sizes
     y, memory = empty_image((len(first), sum(x.shape[1] for x in images), *first.shape[2:]), first.dtype)
     target, begin = _pixels(memory), 0
     for x in images:
@@ -38,7 +39,7 @@ def join_channels(first, *others):
 
 def cut_channels(x, sizes):
     """The adjoint, and the inverse: a list of images with so many of the channels each."""
-    if not is_channels_last(x):
+    if not is_channels_last(x) or sum(sizes) != x.shape[1]:
         return reference.cut_channels(x, sizes)
     source, begin, found = _pixels(channels_last(x)), 0, []
     for size in sizes:

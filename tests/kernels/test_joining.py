@@ -7,6 +7,7 @@ from guarded import ORDERS, guarded, guarding, same_bits
 from minigen import kernels, ops
 from minigen.autograd import Tensor, grad
 from minigen.autograd.tensor import constant
+from minigen.errors import ShapeError
 from minigen.kernels import joining, reference, threads
 
 SHAPES = [(2, 3, 4), (3, 1, 5, 7), (1, 4, 1, 1), (2, 17, 6, 5), (0, 2, 3, 3), (2, 5, 3, 2, 2)]
@@ -48,6 +49,17 @@ def test_arrays_of_several_types_or_orders_are_joined_as_numpy_does():
     x = np.ones((2, 3, 4, 5), np.float32).transpose(0, 3, 1, 2)
     assert joining.join_channels(x, x.astype(np.float64)).dtype == np.float64
     assert same_bits(joining.join_channels(x, np.ascontiguousarray(x)), np.ones((2, 10, 3, 4), np.float32))
+
+
+@pytest.mark.parametrize("other", [(2, 4, 6, 5), (3, 4, 5, 5), (2, 4, 5)])
+def test_images_of_several_sizes_are_refused_and_no_memory_is_touched(other):
+    images = [guarded(shape, np.float32, "channels_last", 1.0) for shape in ((2, 3, 5, 5), other)]
+    with guarding(), pytest.raises(ValueError):
+        joining.join_channels(*[image.array for image in images])
+    with pytest.raises(ShapeError):
+        ops.concatenate([Tensor(np.ones(shape, np.float32)) for shape in ((2, 3, 5, 5), other)], dim=1)
+    for image in images:
+        image.check()
 
 
 def test_the_operation_uses_it_and_its_gradients_are_the_pieces():
