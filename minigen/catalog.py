@@ -125,8 +125,8 @@ LESSONS = (
                  "nn/ode.py"),
         recipes=("realnvp-moons", "spline-moons", "maf-grid", "maf-grid-spline", "realnvp-digits", "spline-digits",
                  "glow-glyphs", "vae-flow-digits", "flow-matching-grid", "flow-matching-glyphs", "rectified-grid",
-                 "rectified-glyphs", "consistency-glyphs", "progressive-glyphs", "diffusion-gan-grid",
-                 "diffusion-gan-glyphs"),
+                 "rectified-glyphs", "consistency-grid", "consistency-grid-sharp", "consistency-glyphs",
+                 "progressive-glyphs", "diffusion-gan-grid", "diffusion-gan-glyphs"),
     ),  # fmt: skip
     Lesson("14", "Using and judging generative models", "augmentation, anomalies, diversity, deepfakes"),
     Lesson(

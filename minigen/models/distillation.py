@@ -156,7 +156,8 @@ class Consistency(nn.Module):
     def sample(self, noise, labels=None, *, through=(), rng=None):
         """Data from noise in one call, or more: an array.
 
-        through:  falling times to go back to with fresh noise, (13.75), one more call each
+        through:  falling times to go back to with fresh noise, (13.75), one more call each; best some of the `times` it
+                  was trained at, for in between the loss never asked anything of f
         Shapes:   (B, …) → (B, …)
         """
         through = np.atleast_1d(np.asarray(through, dtype=np.float64))

@@ -88,6 +88,28 @@ def starting_noise(schedule, shape, *, rng, dtype=np.float32):
     return (schedule.spread() * rng.standard_normal(shape)).astype(dtype)
 
 
+def kept_within(predict, schedule, low, high):
+    """`predict` with an x̂₀ that stays within the range of the data: what `clip` is to samplers that follow ε̂.
+
+    Noise far out is rare in training, and what a network says of it is far off. An ε̂ that is too small there leaves
+    noise in x, which the division by a small α makes large. It shows in x̂₀, which then is where no data are.
+
+    low, high:   numbers or arrays that fit x; where x̂₀ is clipped, ε̂ is that which still makes x_t with it
+    Shapes:      a function (x (B, …), t (B,)) → ε̂ (B, …), an array
+    """
+
+    def noise_of(x, t):
+        t = np.broadcast_to(t, len(x))
+        alpha, sigma = (np.reshape(part(t), (-1,) + (1,) * (x.ndim - 1)).astype(x.dtype)
+                        for part in (schedule.alpha, schedule.sigma))  # fmt: skip
+        noise = np.asarray(predict(x, t), dtype=x.dtype)
+        clean = (x - sigma * noise) / alpha
+        within = np.clip(clean, low, high)
+        return np.where(clean == within, noise, (x - alpha * within) / sigma)
+
+    return noise_of
+
+
 # -- samplers ---------------------------------------------------------------------------------------------------------
 
 

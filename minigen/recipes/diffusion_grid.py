@@ -12,7 +12,10 @@ term of mean 0, since ε − ε* is orthogonal to any function of x_t).
 What it takes: sines of the coordinates (`waves`), a rate that rises, falls along a cosine, and an average of the
 weights. Half the steps bring twice the excess.
 
-Protocol of the samples: 2,500, by Heun's method down 40 times at which log-SNR falls evenly; counted as in gan-grid.
+Protocol of the samples: 2,500, by Heun's method down 40 times at which log-SNR rises evenly; counted as in gan-grid.
+x̂₀ is kept within five deviations of the outermost means. Otherwise three to eight of the 2,500, whose noise lies more
+than about 3.7 deviations from the middle, end up to 400 units away: counts of modes hardly notice, a Fréchet distance
+is 17 to 87 instead of FRECHET.
 """
 
 import numpy as np
@@ -80,7 +83,9 @@ class Experiment(planar.Experiment):
         with self.ema.averaged():
             start = samplers.starting_noise(self.schedule, (n, 2), rng=rng)
             times = samplers.snr_times(self.schedule, self.calls)
-            return samplers.heun(self.model.predictor(), self.schedule, times, start) / self.scale
+            edge = 5 * self.truth.sigma + np.abs(self.truth.means).max(0)
+            predict = samplers.kept_within(self.model.predictor(), self.schedule, -edge * self.scale, edge * self.scale)
+            return samplers.heun(predict, self.schedule, times, start) / self.scale
 
 
 RECIPE = base.Recipe(

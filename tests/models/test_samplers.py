@@ -193,6 +193,30 @@ def test_clipping_keeps_the_guess_inside_and_the_last_step_returns_it():
             np.testing.assert_allclose(found, 1.0)
 
 
+@pytest.mark.parametrize("dtype", (np.float32, np.float64))
+def test_a_predictor_that_is_kept_within_a_range_does_what_clipping_does(dtype):
+    schedule, x = Cosine(), start(Cosine(), 200).astype(dtype)
+    times, predict = samplers.snr_times(schedule, 12), WIDE.predictor(schedule)
+    kept = samplers.kept_within(predict, schedule, -0.4, [0.2, 0.9])
+    clipped = samplers.ddim(predict, schedule, times, x, clip=(-0.4, np.array([0.2, 0.9])))
+    found = samplers.ddim(kept, schedule, times, x)
+    assert found.dtype == dtype and np.abs(found - samplers.ddim(predict, schedule, times, x)).max() > 0.5
+    np.testing.assert_allclose(found, clipped, atol=1e-5 if dtype == np.float32 else 1e-12)
+
+
+def test_where_the_guess_is_within_its_range_the_prediction_stays_and_elsewhere_it_still_makes_x():
+    schedule, rng = Cosine(), np.random.default_rng(0)
+    x, t = rng.standard_normal((60, 3, 2)), rng.uniform(0.1, 0.95, 60)
+    predict = lambda x, t: 0.5 * x  # noqa: E731
+    noise = samplers.kept_within(predict, schedule, -0.7, 0.8)(x, t)
+    alpha, sigma = (part(t).reshape(-1, 1, 1) for part in (schedule.alpha, schedule.sigma))
+    free, clean = (x - sigma * 0.5 * x) / alpha, (x - sigma * noise) / alpha
+    inside = (free >= -0.7) & (free <= 0.8)
+    assert 0.2 < inside.mean() < 0.9 and (noise[inside] == 0.5 * x[inside]).all()
+    np.testing.assert_allclose(clean, np.clip(free, -0.7, 0.8), atol=1e-12)
+    assert (samplers.kept_within(predict, schedule, -0.7, 0.8)(x, 0.5) != noise).any()  # one time for all
+
+
 def test_a_hook_after_each_step_may_put_pixels_back():
     schedule, seen = Cosine(), []
 

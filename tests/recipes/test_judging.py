@@ -168,6 +168,7 @@ def test_the_picture_is_drawn_for_pictures_only(letters, tmp_path):
                                   "realnvp-moons", "spline-moons", "realnvp-digits",
                                   "spline-digits", "maf-grid", "maf-grid-spline", "glow-glyphs", "vae-flow-digits",
                                   "flow-matching-grid", "flow-matching-glyphs", "rectified-glyphs",
+                                  "rectified-grid", "consistency-grid", "consistency-grid-sharp",
                                   "progressive-glyphs", "consistency-glyphs"])  # fmt: skip
 def test_a_run_of_each_recipe_with_samples_to_measure_is_judged(name, tmp_path):
     recipes.run(name, quick=True, steps=3, out=tmp_path / "run", progress=False, say=lambda line: None)
