@@ -32,8 +32,10 @@ RECIPE = base.Recipe(
     summary="the grid in one call, by a consistency model and a critic of its leaps: adversarial distillation",
     lesson="13",
     build=Experiment,
-    band={"modes_1": (20, 25)},
-    quick_band={"modes_1": (5, 25)},
+    # Seeds 0, 1, 2 gave 25 modes; of high quality 0.90, 0.89 and 0.89 with one call, 0.93 to 0.94 with two, 0.92 to
+    # 0.95 with four. Quick, seeds 0 and 1: reverse KL of four calls 0.030 and 0.025, of an untrained network 0.70.
+    band={"modes_1": (25, 25), "high_quality_1": (0.86, 0.93), "high_quality_4": (0.89, 0.98)},
+    quick_band={"reverse_kl_4": (0.0, 0.1)},
     anchor="consistency-grid, the same without the critic",
     source="Sauer, Lorenz, Blattmann & Rombach 2023, arXiv:2311.17042; Kim et al. 2023, arXiv:2310.02279",
     budget_seconds=300,

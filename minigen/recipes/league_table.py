@@ -218,9 +218,10 @@ the model says none, or the recipe measures none.
 - **Samples**: 447 digits or 2,500 points, drawn and measured alike for all. The digits are compared in the features \
 of a frozen network, which also reads them: *digits* is how many of the ten occur, *legible* the share it is sure of. \
 *High quality* is the share within 3σ of a mode; *reverse KL* is from the shares of digits or modes to the true ones, \
-in nats. The *Fréchet* distance compares means and covariances: a few points far away, such as the diffusion's sampler \
-throws now and then, make it large, and hardly show in any other figure. The held-out digits are by other hands than \
-the training digits, so a model may beat them. * The network is told which digit to draw, each in turn.
+in nats. The *Fréchet* distance compares means and covariances: a few points far away make it large, and hardly show \
+in any other figure. The held-out digits are by other hands than the training digits, so a model may beat them. * The \
+network is told which digit to draw, each in turn. † Taught by the exact law of the points, where real data need a \
+trained teacher.
 - **Costs**: *parameters* of the networks that draw, and of all that are trained; *training* (without validation) and \
 *sampling* (of one, where {digits} digits or {points:,} points are drawn at once) in the processor's time on one \
 thread of {cpu}, which hardly depends on what else is running. *FLOPs* are those of products: 2 for each \
