@@ -16,7 +16,8 @@ PANELS = {
     "digits": ("Fréchet distance in a frozen network's features", "frechet", "log"),
     "grid": ("coverage of true points", "coverage", "linear"),
 }
-TITLES = {"digits": "8×8 digits, nats beside the names (* told which digit)", "grid": "25 Gaussians on a grid"}
+TITLES = {"digits": "8×8 digits, nats beside the names (* told which digit)",
+          "grid": "25 Gaussians on a grid († taught by their exact law)"}
 # How a family's sample comes about: colour and marker, which also tells on a grey printout.
 WAYS = {"at once": ("decoder", "o"), "in turn": ("discriminator", "s"), "in steps": ("model", "^")}
 LEGEND = {"at once": "all numbers at once", "in turn": "number by number", "in steps": "step by step from noise"}
