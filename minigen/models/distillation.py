@@ -194,10 +194,19 @@ def halving_loss(student, teacher, schedule, x, times, *, rng, i=None, noise=Non
     noise = rng.standard_normal(x.shape, dtype=np.float32).astype(x.dtype) if noise is None else noise
     t, half, s = times[2 * i], times[2 * i + 1], times[2 * i + 2]
     noised = schedule.noised(x, t, noise)
-    slope = mean_slope(teacher, schedule, noised, t, half, s)
-    gap = student(Tensor(noised), t) - slope.astype(x.dtype)
-    weight = per_example(np.maximum(np.exp(-schedule.log_snr(t)), 1.0), x)
-    return ops.mean(gap * gap * weight, dim=tuple(range(1, x.ndim)))
+    return slope_loss(student, schedule, noised, t, mean_slope(teacher, schedule, noised, t, half, s))
+
+
+def slope_loss(student, schedule, noised, t, slope):
+    """How far what a student says is from the ε̃ that it should say, (13.78), averaged over an example's numbers.
+
+    student:   ε̂, as in `halving_loss`
+    slope:     ε̃, an array, which may have been made beforehand: it has no noise, and may serve several times
+    Shapes:    noised, slope (B, …), t (B,) → (B,)
+    """
+    gap = student(Tensor(noised), t) - slope.astype(noised.dtype)
+    weight = per_example(np.maximum(np.exp(-schedule.log_snr(t)), 1.0), noised)
+    return ops.mean(gap * gap * weight, dim=tuple(range(1, noised.ndim)))
 
 
 def mean_slope(teacher, schedule, x, t, half, s):

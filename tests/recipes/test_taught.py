@@ -8,7 +8,9 @@ import pytest
 from minigen import recipes
 from minigen.autograd import Tensor, no_grad
 from minigen.errors import RecipeError
+from minigen.models import samplers
 from minigen.models.diffusion import Diffusion
+from minigen.models.distillation import many_steps
 from minigen.recipes import consistency_glyphs, progressive_glyphs, rectified_grid, taught
 
 
@@ -52,6 +54,22 @@ def test_a_consistency_model_begins_as_its_teachers_guess_of_the_clean_picture()
         leap = student.model(Tensor(x), t, labels).data
     clean = student.schedule.clean_from("eps", said, x, t)
     assert np.abs(leap - clean).mean() < 0.02 * np.abs(clean).mean()  # they differ by ς_min = 0.02
+
+
+def test_the_teachers_answers_lead_one_step_of_the_student_where_its_own_patient_steps_lead():
+    student, again = (progressive_glyphs.Experiment(0, True, steps=2) for _ in range(2))
+    student.step()
+    again.step()
+    np.testing.assert_array_equal(student.answers, again.answers)  # as a run that is resumed needs it
+    assert set(student.stage) == {0, 1, 2, 3} and len(student.stage) == student.quick_questions
+    for stage in range(4):
+        rows = np.flatnonzero(student.stage == stage)[:5]
+        noised, slope = student.answers[:, rows]
+        t, s = student.times()[stage : stage + 2]
+        predict = student.teacher.predictor(student.train[1][student.which[rows]])
+        patiently = many_steps(predict, student.schedule, noised, np.full(5, t), np.full(5, s), steps=student.substeps)
+        at_once = samplers.ddim(lambda x, t, slope=slope: slope, student.schedule, [t, s], noised)
+        np.testing.assert_allclose(at_once, patiently, atol=2e-3 * np.abs(patiently).max())
 
 
 def test_a_finished_run_needs_no_teacher(tmp_path, monkeypatch):
