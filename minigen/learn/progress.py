@@ -148,18 +148,16 @@ def summary():
 def print_summary(lesson=None):
     """A table of the exercises, lesson by lesson: done, tried or not begun, tries, hints; and which one comes next.
 
-    lesson:  "05" shows that lesson alone; the count above is still that of all.
+    lesson:  "05" shows and counts that lesson alone
     """
     from minigen import catalog
 
     wanted = None if lesson is None else catalog.as_number(lesson)
-    rows = summary()
+    rows = [row for row in summary() if wanted in (None, row[0].lesson)]
     done = sum(_is_done(entry) for _, entry in rows)
     lines, table = [], ["| | exercise | | tries | help |", "|---|---|---|---|---|"]
     for number, group in itertools.groupby(rows, key=lambda row: row[0].lesson):
         group = list(group)
-        if wanted not in (None, number):
-            continue
         score = f"{sum(_is_done(entry) for _, entry in group)} of {len(group)}"
         title = catalog.lesson(number).title
         lines.append(f"{number}  {title}: {score}")
@@ -171,8 +169,8 @@ def print_summary(lesson=None):
             used = [f"{entry['hints']} of 3 hints"] * (entry["hints"] > 0) + ["solution"] * entry["solution"]
             lines.append(f"  {sign} {item.id}  {item.title:<52} {tries:>3}   {', '.join(used)}".rstrip())
             table.append(f"| {sign} | {item.id} | {item.title} | {tries} | {', '.join(used)} |")
-    heading = f"{done} of {len(rows)} exercises done"
-    following = next((item for item, entry in rows if not _is_done(entry) and wanted in (None, item.lesson)), None)
+    heading = f"{done} of {len(rows)} exercises done" + (f" in lesson {wanted}" if wanted else "")
+    following = next((item for item, entry in rows if not _is_done(entry)), None)
     if following is not None:
         heading += f"; next: {following.id}, {following.title}"
     show(f"**{heading}**\n\n" + "\n".join(table), heading + "\n" + "\n".join(lines))
