@@ -59,7 +59,7 @@ BETWEEN_MODELS = {("stylegan", "gan_networks"), ("style_critic", "gan_networks")
                   ("flow_vae", "vae"), ("class_glow", "glow"), ("class_glow", "realnvp"),
                   ("class_glow", "dequantisation"),
                   ("diffusion_gan", "gan"), ("diffusion_gan", "gan_networks"),
-                  ("sharpening", "gan")}  # fmt: skip
+                  ("sharpening", "gan"), ("distillation", "samplers")}  # fmt: skip
 PROTOCOLS = {"bijections"}  # what all models of one kind agree on: any model may import it
 
 # Packages from outside the standard library, and where they may be imported; "lazy": only inside a function.

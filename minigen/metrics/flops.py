@@ -35,6 +35,7 @@ the first.
 import math
 
 from minigen.autograd import OPS
+from minigen.errors import MinigenError
 from minigen.ops import linalg
 
 
@@ -44,7 +45,7 @@ class count_flops:
     total:    FLOPs so far, a whole number
     kinds:    dict from "matmul", "einsum", "convolution", "attention" to their part of it; of what occurred
 
-    Counters may be nested: each counts what happens inside it. One counter may be entered again, and goes on counting.
+    Counters may be nested: each counts what happens inside it. One counter may be entered again later, and goes on.
 
     Source:   the module's docstring, (M.2).
     """
@@ -58,6 +59,8 @@ class count_flops:
         return sum(self.kinds.values())
 
     def __enter__(self):
+        if self in _active:
+            raise MinigenError("count_flops: this counter is counting already; expected another one inside of it")
         if not _active:
             _install()
         _active.append(self)

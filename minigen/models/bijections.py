@@ -45,7 +45,6 @@ Papamakarios et al. 2019, arXiv:1912.02762, whose transformer and conditioner ar
 forward goes from data to base, as in (13.1); many texts write it the other way.
 """
 
-import contextlib
 import math
 
 import numpy as np
@@ -54,6 +53,7 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.distributions import Normal
 from minigen.errors import ShapeError
+from minigen.nn.inputs import evaluating
 
 
 class Bijection(nn.Module):
@@ -274,14 +274,3 @@ def each_sum(x):
 def zeros(x):
     """The log-determinant of a map that stretches nothing.   Shapes: x (B, …) → (B,)"""
     return Tensor(np.zeros(len(x), dtype=x.dtype))
-
-
-@contextlib.contextmanager
-def evaluating(model):
-    """Inside `with`, the model drops nothing; then it returns to the mode it was in."""
-    training = model.training
-    model.eval()
-    try:
-        yield model
-    finally:
-        model.train(training)

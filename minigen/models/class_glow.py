@@ -21,7 +21,7 @@ does not know where it is.
 
 **How the numbers travel.** A picture of H × W is squeezed to 4 channels and goes through a few steps of ActNorm, 1×1
 convolution and coupling; half of its channels leave (13.21), after one more coupling (13.22). The rest is squeezed
-again. There a 3×3 filter covers nearly half of the picture, and most of the steps are taken. The last ones have
+again. There a 3×3 filter reaches over nearly half of its width and height, and most steps are taken. The last ones have
 perceptrons for networks, each of whose numbers depends on the whole picture, so that distant strokes can agree.
 
 **The noise.** Most pixels of a letter are ink or paper for certain. What a coupling can say of them is a Gaussian
@@ -49,7 +49,7 @@ from minigen.errors import ShapeError
 from minigen.models.bijections import Bijection, Chain, Flow, Reshape, standard_normal
 from minigen.models.dequantisation import Logit, VariationalNoise
 from minigen.models.glow import ActNorm, FactorOut, InvertibleConv, Squeeze
-from minigen.models.realnvp import Affine, VectorNet, channel_halves, couplings, quiet
+from minigen.models.realnvp import Affine, VectorNet, channel_halves, couplings, quiet, told
 
 
 class ClassBase(Bijection):
@@ -95,7 +95,7 @@ class ThinNet(nn.Module):
 
     def __init__(self, mask, monotone, *, width=64, condition=0, rng):
         channels, height, across = mask.shape
-        self._free, self.numbers = ~mask, monotone.numbers
+        self._free, self.numbers, self.condition = ~mask, monotone.numbers, condition
         self.first = nn.Conv2d(channels, width, 3, padding=1, rng=rng)
         self.places = nn.parameter(np.zeros((1, width, height, across)))
         self.told = nn.Linear(condition, width, bias=False, rng=rng) if condition else None
@@ -107,7 +107,7 @@ class ThinNet(nn.Module):
         size, channels, height, across = x.shape
         y = self.first(x) + self.places
         if self.told is not None:
-            y = y + ops.reshape(self.told(condition), (size, -1, 1, 1))  # (13.33)
+            y = y + ops.reshape(self.told(told("ThinNet", condition, self.condition, x)), (size, -1, 1, 1))  # (13.33)
         y = self.last(ops.silu(self.between(ops.silu(y))))
         numbers = ops.reshape(y, (size, self.numbers, channels, height, across))
         return ops.transpose(numbers[:, :, self._free], 1, 2)  # (B, N, P)
@@ -116,7 +116,7 @@ class ThinNet(nn.Module):
 def class_glow(side, classes, *, fine=(2, 24), coarse=(6, 64), whole=(2, 512), bound=2.0, rng):
     """A flow for pictures (B, 1, side, side) and labels as one-hot vectors (B, classes).
 
-        model = Dequantised(class_glow(28, 26, rng=rng), high=16, noise=bell_noise(28, 16))
+        model = Dequantised(class_glow(28, 26, rng=rng), high=16, noise=bell_noise(28))
         model.loss(x, one_hot, rng=rng)                            # (B,): minus the bound on log P(x|c), in nats
         model.sample(len(one_hot), one_hot, rng=rng, temperature=0.7)   # (B, 1, 28, 28) of whole levels
 
@@ -151,7 +151,7 @@ def class_glow(side, classes, *, fine=(2, 24), coarse=(6, 64), whole=(2, 512), b
     return Flow(chain, standard_normal(side * side))
 
 
-def bell_noise(side, high):
-    """Noise (13.34) for pictures (B, 1, side, side) of levels 0 … high: one s, at first 1, and one m, at first 0."""
+def bell_noise(side):
+    """Noise (13.34) for pictures (B, 1, side, side): one s, at first 1, and one m, at first 0; it sees no picture."""
     shape = (1, side, side)
-    return VariationalNoise(Flow(Chain(Logit(1.0), ActNorm(1)), standard_normal(*shape)), 1 / high)
+    return VariationalNoise(Flow(Chain(Logit(1.0), ActNorm(1)), standard_normal(*shape)))

@@ -48,7 +48,8 @@ import numpy as np
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.errors import MinigenError, ShapeError
-from minigen.models.bijections import Bijection, each_sum, evaluating, zeros
+from minigen.models.bijections import Bijection, each_sum, zeros
+from minigen.nn.inputs import evaluating
 
 
 class Logit(Bijection):
@@ -101,7 +102,7 @@ class VariationalNoise(nn.Module):
     scale:    the condition is the picture x times this number: 1/high brings it to 0 … 1
     """
 
-    def __init__(self, flow, scale):
+    def __init__(self, flow, scale=1.0):
         self.flow, self.scale = flow, float(scale)
 
     def rsample(self, x, *, rng):
@@ -142,6 +143,8 @@ class Dequantised(nn.Module):
         draws:    how many independent estimates are averaged, to quieten it: the bound stays the same one
         inside:   k of (13.30), draws inside the logarithm: more make the bound tighter
         """
+        if min(draws, inside) < 1:
+            raise MinigenError(f"Dequantised.bound: draws={draws}, inside={inside}; expected at least 1 of each")
         with evaluating(self):
             return np.mean([self._weighted(x, condition, inside, rng) for _ in range(draws)], axis=0)
 

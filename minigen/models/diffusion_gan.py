@@ -55,6 +55,7 @@ from minigen.autograd import Tensor, no_grad
 from minigen.errors import MinigenError, ShapeError
 from minigen.models.gan import OBJECTIVES, gradient_penalty, squared_slope
 from minigen.models.gan_networks import Projection, mlp
+from minigen.nn.inputs import evaluating, floating
 from minigen.nn.time import TimeEmbedding, per_example, sinusoids
 from minigen.nn.unet import groups_for
 
@@ -82,11 +83,11 @@ class DiffusionGAN(nn.Module):
     def __init__(self, generator, discriminator, schedule, times, *, latent, objective="non-saturating", r1=0.0, r2=0.0,
                  gp=0.0, prediction="x0"):
         times = np.asarray(times, dtype=np.float64)
-        if times.ndim != 1 or len(times) < 2 or np.any(np.diff(times) <= 0):
-            raise ShapeError(f"DiffusionGAN: times are {times}; expected at least two, rising")
-        if objective not in OBJECTIVES or min(r1, r2, gp) < 0:
-            raise MinigenError(f"DiffusionGAN: objective {objective!r}, r1={r1}, r2={r2}, gp={gp}; expected one of "
-                               f"{', '.join(OBJECTIVES)}, and numbers of at least 0")  # fmt: skip
+        if times.ndim != 1 or len(times) < 2 or np.any(np.diff(times) <= 0) or not schedule.alpha(times[-1]) > 0:
+            raise ShapeError(f"DiffusionGAN: times are {times}; expected at least two, rising, the last with α > 0")
+        if objective not in OBJECTIVES or prediction not in ("x0", "eps", "v") or min(r1, r2, gp) < 0:
+            raise MinigenError(f"DiffusionGAN: objective {objective!r}, prediction {prediction!r}, r1={r1}, r2={r2}, "
+                               f"gp={gp}; expected one of {', '.join(OBJECTIVES)}, one of x0, eps, v, none below 0")
         self.generator, self.discriminator, self.schedule, self.times = generator, discriminator, schedule, times
         self.latent, self.objective, self.r1, self.r2, self.gp = latent, objective, r1, r2, gp
         self.prediction = prediction
@@ -104,8 +105,10 @@ class DiffusionGAN(nn.Module):
         n:        (B,), drawn if not given
         Shapes:   x (B, …) → (B, …), (B, …), (B,), arrays
         """
-        x = _array(x)
+        x = floating(x)
         n = rng.integers(1, self.steps + 1, size=len(x)) if n is None else np.asarray(n)
+        if n.size and not 1 <= n.min() <= n.max() <= self.steps:
+            raise ShapeError(f"DiffusionGAN: steps from {n.min()} to {n.max()}; expected 1 to {self.steps}")
         s, t = self.times[n - 1], self.times[n]
         low = self.schedule.noised(x, s, rng.standard_normal(x.shape).astype(x.dtype))
         kept = self.schedule.alpha(t) / self.schedule.alpha(s)
@@ -128,8 +131,7 @@ class DiffusionGAN(nn.Module):
         z = Tensor(rng.standard_normal((len(high), self.latent)).astype(high.dtype))
         found = self.generator(Tensor(high), self._told(n, high), z, *_given(labels))
         if found.shape != high.shape:
-            raise ShapeError(f"DiffusionGAN: the generator returned {found.shape} for {high.shape}; expected equal "
-                             "shapes")  # fmt: skip
+            raise ShapeError(f"DiffusionGAN: the generator returned {found.shape} for {high.shape}; expected the same")
         return self.schedule.clean_from(self.prediction, found, Tensor(high), self.times[n])
 
     def logits(self, low, high, n, labels=None):
@@ -183,12 +185,12 @@ class DiffusionGAN(nn.Module):
         until:    how many steps are left undone: x is that of times[until] then
         Shapes:   (B, …) → (B, …), or (T − until + 1, B, …)
         """
-        training = self.generator.training
-        self.generator.eval()
-        path = [_array(noise)]
-        for n in range(self.steps, until, -1):
-            path.append(self.forge(path[-1], np.full(len(noise), n), labels, rng=rng).data)
-        self.generator.train(training)
+        if not 0 <= until < self.steps:
+            raise ShapeError(f"DiffusionGAN.sample: until={until}; expected 0 to {self.steps - 1}")
+        path = [floating(noise)]
+        with evaluating(self.generator):
+            for n in range(self.steps, until, -1):
+                path.append(self.forge(path[-1], np.full(len(noise), n), labels, rng=rng).data)
         return np.stack(path) if keep else path[-1]
 
 
@@ -277,7 +279,8 @@ class PictureJudge(nn.Module):
         told, x, maps = ops.silu(self.embedding(time)), ops.concatenate([low, high], dim=1), (None,) * 3
         if self.sight is not None:
             s = self.times[np.searchsorted(self.times, time * (1 - 1e-5)) - 1].astype(time.dtype)
-            small, kept, _ = self.sight.seen(low, s, labels)
+            with evaluating(self.sight):
+                small, kept, _ = self.sight.seen(low, s, labels)
             maps = None, self.norms[0](kept[1]), self.norms[1](small)
         for layer, shift, beside in zip(self.layers, self.shifts, maps, strict=True):
             x = x if beside is None else ops.concatenate([x, beside], dim=1)
@@ -295,6 +298,3 @@ def _started(layer, rng):
 def _given(labels):
     return () if labels is None else (labels,)
 
-
-def _array(x):
-    return x.data if isinstance(x, Tensor) else np.asarray(x)

@@ -58,8 +58,9 @@ and better ones: in (11.26), which holds for an x̂₀ that stands still, take t
 
     x_s = (σ_s/σ_t) x_t + (α_s − α_t σ_s/σ_t) x̂₀(x_m, m),      x_m by a step of DDIM's from t to m,    (13.79)
 
-with an error of the order h³. Its mean slope over the whole step is again an ε̃, which (13.77) can use: the student
-learns from the start where the ODE leads, in few stages or a single one.
+with an error of the order h³ (but where s has no noise: there it is x̂₀(x_m), two steps of DDIM's). Its mean slope over
+the whole step is again an ε̃, which (13.77) can use: the student learns from the start where the ODE leads, in few
+stages or a single one.
 
 Sources: Song, Dhariwal, Chen & Sutskever 2023, arXiv:2303.01469 ((13.71) to (13.76)); f⁻ with the weights themselves:
 Song & Dhariwal 2023, arXiv:2310.14189; (13.77), (13.78): Salimans & Ho 2022, arXiv:2202.00512; (13.79) is a midpoint
@@ -74,6 +75,8 @@ import numpy as np
 from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.errors import MinigenError, ShapeError
+from minigen.models.samplers import noise_ratio
+from minigen.nn.inputs import evaluating, floating
 from minigen.nn.time import per_example
 
 
@@ -136,8 +139,9 @@ class Consistency(nn.Module):
         n:         (B,) numbers of the lower times, from 0 to N − 1; drawn if not given, like the noise
         Shapes:    x (B, …) → (B, …), (B, …)
         """
-        x = _array(x)
-        n = rng.integers(len(self.times) - 1, size=len(x)) if n is None else np.asarray(n)
+        x = floating(x)
+        steps = len(self.times) - 1
+        n = rng.integers(steps, size=len(x)) if n is None else _numbers("Consistency", n, steps)
         noise = rng.standard_normal(x.shape, dtype=np.float32).astype(x.dtype) if noise is None else noise
         t, s = self.times[n + 1], self.times[n]
         noised = self.schedule.noised(x, t, noise)
@@ -166,14 +170,12 @@ class Consistency(nn.Module):
                              f"{self.times[-1]:.4g} to {self.times[0]:.4g}")  # fmt: skip
         if len(through) and rng is None:
             raise MinigenError("Consistency.sample: more than one call needs random numbers; expected rng")
-        training = self.network.training
-        self.network.eval()
-        x = self(Tensor(_array(noise)), self.times[-1], labels).data
-        for t in through:
-            fresh = np.sqrt(max(0.0, float(noise_ratio(self.schedule, t)) ** 2 - self.lowest**2))
-            y = x / self.schedule.alpha(self.times[0]) + fresh * rng.standard_normal(x.shape)  # (13.75)
-            x = self(Tensor((self.schedule.alpha(t) * y).astype(x.dtype)), t, labels).data
-        self.network.train(training)
+        with evaluating(self.network):
+            x = self(Tensor(floating(noise)), self.times[-1], labels).data
+            for t in through:
+                fresh = np.sqrt(max(0.0, float(noise_ratio(self.schedule, t)) ** 2 - self.lowest**2))
+                y = x / self.schedule.alpha(self.times[0]) + fresh * rng.standard_normal(x.shape)  # (13.75)
+                x = self(Tensor((self.schedule.alpha(t) * y).astype(x.dtype)), t, labels).data
         return x
 
 
@@ -187,10 +189,10 @@ def halving_loss(student, teacher, schedule, x, times, *, rng, i=None, noise=Non
     i:         (B,) numbers of the student's steps, from 0 to N − 1; drawn if not given, like the noise
     Shapes:    x (B, …) → (B,)
     """
-    x, times = _array(x), np.asarray(times, dtype=np.float64)
+    x, times = floating(x), np.asarray(times, dtype=np.float64)
     if times.ndim != 1 or len(times) < 3 or len(times) % 2 == 0 or np.any(np.diff(times) >= 0):
         raise ShapeError(f"halving_loss: times are {times}; expected an odd number, at least three, falling")
-    i = rng.integers(len(times) // 2, size=len(x)) if i is None else np.asarray(i)
+    i = rng.integers(len(times) // 2, size=len(x)) if i is None else _numbers("halving_loss", i, len(times) // 2)
     noise = rng.standard_normal(x.shape, dtype=np.float32).astype(x.dtype) if noise is None else noise
     t, half, s = times[2 * i], times[2 * i + 1], times[2 * i + 2]
     noised = schedule.noised(x, t, noise)
@@ -211,9 +213,9 @@ def slope_loss(student, schedule, noised, t, slope):
 
 def mean_slope(teacher, schedule, x, t, half, s):
     """ε̃ of (13.77), for two of the teacher's steps, t to `half` to s.   Shapes: x (B, …), times (B,) → (B, …)"""
-    between = one_step(teacher, schedule, x, t, half, order=1)
     a, b, c = (noise_ratio(schedule, time) for time in (t, half, s))
-    first, second = teacher(x, t), teacher(between, half)
+    first = teacher(x, t)
+    second = teacher(one_step(lambda x, t: first, schedule, x, t, half, order=1), half)
     share = per_example((a - b) / (a - c), x)  # of the way that the first of the two steps goes
     return share * first + (1 - share) * second
 
@@ -274,10 +276,9 @@ def one_step(predict, schedule, x, t, s, *, order=2):
     return moved * per_example(schedule.alpha(s), x)
 
 
-def noise_ratio(schedule, t):
-    """ς = σ/α at time t, 0 where there is no noise."""
-    return np.exp(-0.5 * schedule.log_snr(t))
-
-
-def _array(x):
-    return x.data if isinstance(x, Tensor) else np.asarray(x)
+def _numbers(name, numbers, count):
+    """Given numbers of steps, which have to be there."""
+    numbers = np.asarray(numbers)
+    if numbers.size and not 0 <= numbers.min() <= numbers.max() < count:
+        raise ShapeError(f"{name}: numbers of steps from {numbers.min()} to {numbers.max()}; expected 0 to {count - 1}")
+    return numbers

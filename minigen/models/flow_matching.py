@@ -62,6 +62,7 @@ from minigen import nn, ops
 from minigen.autograd import Tensor, no_grad
 from minigen.errors import MinigenError, ShapeError
 from minigen.models.schedules import Schedule
+from minigen.nn.inputs import evaluating, floating
 from minigen.nn.ode import draw_signs, solve, transport
 from minigen.nn.time import per_example
 
@@ -131,7 +132,7 @@ class FlowMatching(nn.Module):
         t, noise: drawn if not given. Noise that is given is taken as it is paired: (x, noise) from `pairs` is reflow
         Shapes:   x (B, …), t (B,), noise (B, …) → (B,)
         """
-        x = _array(x)
+        x = floating(x)
         if noise is None:
             noise = rng.standard_normal(x.shape, dtype=np.float32).astype(x.dtype)
             noise = noise if self.coupling == "independent" else optimal_pairs(x, noise, labels)
@@ -154,13 +155,11 @@ class FlowMatching(nn.Module):
             if not isinstance(x, Tensor):
                 with no_grad():
                     return find(Tensor(x), t).data
-            training = self.network.training
-            self.network.eval()
-            found = self.output(x, t, labels if guidance else None)
-            if labels is not None and guidance not in (0, 1):
-                without = self.output(x, t)
-                found = without + guidance * (found - without)
-            self.network.train(training)
+            with evaluating(self.network):
+                found = self.output(x, t, labels if guidance else None)
+                if labels is not None and guidance not in (0, 1):
+                    without = self.output(x, t)
+                    found = without + guidance * (found - without)
             return found if hook is None else hook(x, t, found)
 
         return find
@@ -185,17 +184,17 @@ class FlowMatching(nn.Module):
         keep:           True for the way there, at the times of the steps
         Shapes:         (B, …) → (B, …), or (steps + 1, B, …)
         """
-        return follow(self.velocity(labels, guidance=guidance), _array(noise), np.linspace(1.0, 0.0, steps + 1),
+        return follow(self.velocity(labels, guidance=guidance), floating(noise), np.linspace(1.0, 0.0, steps + 1),
                       method=method, keep=keep, rtol=rtol, atol=atol)
 
     def encode(self, x, labels=None, *, steps=20, method="heun", rtol=1e-5, atol=1e-5):
         """The noise that becomes x: the same ODE the other way.   Shapes: (B, …) → (B, …)"""
-        return follow(self.velocity(labels), _array(x), np.linspace(0.0, 1.0, steps + 1), method=method, rtol=rtol,
+        return follow(self.velocity(labels), floating(x), np.linspace(0.0, 1.0, steps + 1), method=method, rtol=rtol,
                       atol=atol)
 
     def pairs(self, noise, labels=None, **settings):
-        """What reflow trains on, (x, noise): `loss(x, noise=noise)`. Settings as in `sample`."""
-        return self.sample(noise, labels, **settings), _array(noise)
+        """What reflow trains on, (x, noise): `loss(x, noise=noise, rng=rng)`. Settings as in `sample`."""
+        return self.sample(noise, labels, **settings), floating(noise)
 
     def log_prob(self, x, labels=None, *, trace="exact", probes=1, rng=None, steps=1, method="RK45", rtol=1e-5,
                  atol=1e-5):
@@ -204,7 +203,7 @@ class FlowMatching(nn.Module):
         trace:    "exact" (D backward passes) or "hutchinson" (`probes` of them, the same v all the way)
         Shapes:   x (B, …) → (B,), float64
         """
-        x = np.asarray(x)
+        x = floating(x)
         signs = draw_signs(trace, x, rng=rng, probes=probes, name="FlowMatching.log_prob")
         end, grown = transport(self.velocity(labels), x, np.linspace(0.0, 1.0, steps + 1), signs=signs, method=method,
                                rtol=rtol, atol=atol, name="FlowMatching.log_prob")
@@ -217,6 +216,8 @@ def follow(velocity, x, times, *, method="heun", keep=False, rtol=1e-5, atol=1e-
     times:    rising or falling; one step from each to the next, or as many as needed, see `nn.ode.solve`
     Shapes:   x (B, …) → (B, …), or (times, B, …) with keep
     """
+    x = floating(x)
+
     def slope(state, t):
         return (velocity(state[0], np.full(len(x), t)).astype(x.dtype),)
 
@@ -230,8 +231,9 @@ def optimal_pairs(x, noise, labels=None):
 
     Shapes:   x, noise (B, …), labels (B,) → (B, …)
     """
-    if x.shape != noise.shape:
-        raise ShapeError(f"optimal_pairs: x {x.shape}, noise {noise.shape}; expected equal shapes")
+    if x.shape != noise.shape or (labels is not None and np.shape(labels) != (len(x),)):
+        raise ShapeError(f"optimal_pairs: x {x.shape}, noise {noise.shape}, labels {np.shape(labels)}; expected equal "
+                         "shapes, and a label for each example")
     chosen = np.arange(len(x))
     for group in [chosen] if labels is None else [np.flatnonzero(labels == label) for label in np.unique(labels)]:
         a, b = x[group].reshape(len(group), -1), noise[group].reshape(len(group), -1)
@@ -248,9 +250,7 @@ def straightness(path):
     """
     path = np.asarray(path, dtype=np.float64)
     steps = len(path) - 1
+    if path.ndim < 2 or steps < 1:
+        raise ShapeError(f"straightness: a path {path.shape}; expected (steps + 1, B, …) with at least one step")
     apart = np.diff(path, axis=0) * steps - (path[-1] - path[0])
     return float((apart**2).reshape(steps * path.shape[1], -1).sum(1).mean())
-
-
-def _array(x):
-    return x.data if isinstance(x, Tensor) else np.asarray(x)

@@ -57,7 +57,8 @@ class ActNorm(Bijection):
     initialised: a buffer, 1 once the first batch has passed. Before, and in evaluation mode, it is the identity.
 
     Shapes:   x (B, C) or (B, C, H, W)
-    Raises:   ShapeError for another number of channels, and for a first batch that has no deviation to measure.
+    Raises:   ShapeError for another number of channels, and for a first batch with one value per channel. A channel
+              that is constant in it is divided by 1e-6.
     """
 
     def __init__(self, channels):

@@ -39,7 +39,7 @@ from minigen.autograd import Tensor
 from minigen.errors import ShapeError
 from minigen.models.bijections import Bijection, Chain, Inverse, zeros
 from minigen.models.made import hidden_degrees, made_masks
-from minigen.models.realnvp import Affine, quiet
+from minigen.models.realnvp import Affine, quiet, told
 
 
 class MaskedNet(nn.Module):
@@ -65,6 +65,7 @@ class MaskedNet(nn.Module):
         self.dropout = nn.Dropout(dropout, rng=rng)
         last = np.repeat(last, self.numbers, axis=0)  # (D·P, hidden)
         self.last = quiet(nn.MaskedLinear(*last.shape[::-1], last, rng=rng), np.tile(monotone.identity(), self.size))
+        self.condition = condition
         self.told = nn.Linear(condition, hidden[0], bias=False, rng=rng) if condition else None
 
     def forward(self, x, condition=None):
@@ -73,8 +74,8 @@ class MaskedNet(nn.Module):
         h = x
         for number, layer in enumerate(self.layers):
             y = layer(h)
-            if number == 0 and self.told is not None and condition is not None:
-                y = y + self.told(ops.reshape(condition, (len(x), -1)))
+            if number == 0 and self.told is not None:
+                y = y + self.told(told("MaskedNet", condition, self.condition, x))
             y = self.dropout(ops.silu(y))
             # Layers of one size share their degrees, unit by unit: a sum joins what may know the same.
             h = h + y if self.residual and number and h.shape == y.shape else y

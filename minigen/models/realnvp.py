@@ -171,11 +171,10 @@ class VectorNet(nn.Module):
 
     def forward(self, x, condition=None):
         x = _laid_flat(x)
-        if condition is not None and self.condition:
-            x = ops.concatenate([x, _laid_flat(condition)], dim=1)
-        if x.shape[1] != self.size + self.condition:
-            raise ShapeError(f"VectorNet: {x.shape[1]} numbers per example, condition included; expected {self.size} + "
-                             f"{self.condition}")
+        if x.shape[1] != self.size:
+            raise ShapeError(f"VectorNet: {x.shape[1]} numbers per example; expected {self.size}")
+        if self.condition:
+            x = ops.concatenate([x, told("VectorNet", condition, self.condition, x)], dim=1)
         return ops.reshape(self.last(self.layers(x)), (len(x), *self.shape))
 
 
@@ -201,10 +200,10 @@ class PictureNet(nn.Module):
 
     def forward(self, x, condition=None):
         size, channels, height, across = x.shape
-        if condition is not None and self.condition:
-            if condition.ndim == 2:
-                condition = ops.reshape(condition, (size, -1, 1, 1))
-            condition = ops.broadcast_to(condition, shape=(size, self.condition, height, across))
+        if self.condition:
+            if condition is None or tuple(condition.shape) != (size, self.condition, height, across):
+                condition = ops.reshape(told("PictureNet", condition, self.condition, x), (size, -1, 1, 1))
+                condition = ops.broadcast_to(condition, shape=(size, self.condition, height, across))
             x = ops.concatenate([x, condition], dim=1)
         x = self.first(x)
         x = self.blocks(x if self.places is None else x + self.places)
@@ -221,6 +220,17 @@ def _picture_block(width, dropout, rng):
         nn.Dropout(dropout, rng=rng),
         nn.Conv2d(width, width, 3, padding=1, rng=rng),
     )
+
+
+def told(name, condition, size, x):
+    """The condition that a network was made for, laid flat, (B, size). (A network made for none does not look at it.)
+
+    Raises:   ShapeError, in the network's name, if it is missing or of another size.
+    """
+    given = None if condition is None else tuple(condition.shape)
+    if given is None or given[:1] != (len(x),) or math.prod(given[1:]) != size:
+        raise ShapeError(f"{name}: a condition {given}; expected ({len(x)}, {size})")
+    return _laid_flat(condition)
 
 
 def _laid_flat(x):

@@ -47,6 +47,7 @@ Song et al. 2021, arXiv:2011.13456; (11.24), (11.25): Karras et al. 2022, arXiv:
 import numpy as np
 
 from minigen.errors import MinigenError, ShapeError
+from minigen.nn.time import per_example
 
 # -- times ------------------------------------------------------------------------------------------------------------
 
@@ -95,17 +96,21 @@ def kept_within(predict, schedule, low, high):
     noise in x, which the division by a small α makes large. It shows in x̂₀, which then is where no data are.
 
     low, high:   numbers or arrays that fit x; where x̂₀ is clipped, ε̂ is that which still makes x_t with it
-    Shapes:      a function (x (B, …), t (B,)) → ε̂ (B, …), an array
+    Shapes:      a function (x (B, …), t (B,)) → ε̂ (B, …), an array; with the learned share of (11.19), if there is one
+    Raises:      MinigenError for a range that is none.
     """
+
+    if np.any(np.asarray(low) > np.asarray(high)):
+        raise MinigenError(f"kept_within: low {low}, high {high}; expected a range")
 
     def noise_of(x, t):
         t = np.broadcast_to(t, len(x))
-        alpha, sigma = (np.reshape(part(t), (-1,) + (1,) * (x.ndim - 1)).astype(x.dtype)
-                        for part in (schedule.alpha, schedule.sigma))  # fmt: skip
-        noise = np.asarray(predict(x, t), dtype=x.dtype)
+        alpha, sigma = per_example(schedule.alpha(t), x), per_example(schedule.sigma(t), x)
+        noise, between = _parts(predict(x, t), x)
         clean = (x - sigma * noise) / alpha
         within = np.clip(clean, low, high)
-        return np.where(clean == within, noise, (x - alpha * within) / sigma)
+        noise = np.where((clean == within) | (sigma == 0), noise, (x - alpha * within) / np.where(sigma == 0, 1, sigma))
+        return noise if between is None else (noise, between)
 
     return noise_of
 

@@ -28,12 +28,11 @@ Sources: Sauer, Lorenz, Blattmann & Rombach 2023, arXiv:2311.17042 (adversarial 
 trained from nothing, and sees pictures or points, not the features of a large network.
 """
 
-import numpy as np
-
 from minigen import nn, ops
 from minigen.autograd import Tensor
 from minigen.errors import MinigenError
 from minigen.models.gan import OBJECTIVES, squared_slope
+from minigen.nn.inputs import floating
 
 
 class Sharpened(nn.Module):
@@ -63,13 +62,13 @@ class Sharpened(nn.Module):
         gap = found - aim
         loss = ops.mean(gap * gap, dim=tuple(range(1, gap.ndim)))
         if self.weight:
-            real = self.logits(Tensor(_array(x)), labels).detach() if self.objective == "relativistic" else None
+            real = self.logits(Tensor(floating(x)), labels).detach() if self.objective == "relativistic" else None
             loss = loss + self.weight * OBJECTIVES[self.objective].generator(real, self.logits(found, labels))
         return loss, found.data
 
     def critic_loss(self, x, leaps, labels=None):
         """L_D of (13.81) and its penalties.   Shapes: x, leaps (B, …) → (B,)"""
-        real, fake = (Tensor(_array(part), requires_grad=bool(weight)) for part, weight in ((x, self.r1),
+        real, fake = (Tensor(floating(part), requires_grad=bool(weight)) for part, weight in ((x, self.r1),
                                                                                              (leaps, self.r2)))
         t_real, t_fake = self.logits(real, labels), self.logits(fake, labels)
         loss = OBJECTIVES[self.objective].discriminator(t_real, t_fake)
@@ -82,7 +81,3 @@ class Sharpened(nn.Module):
     def logits(self, x, labels=None):
         """t(x), (B, …) → (B,)."""
         return ops.reshape(self.critic(x) if labels is None else self.critic(x, labels), (-1,))
-
-
-def _array(x):
-    return x.data if isinstance(x, Tensor) else np.asarray(x)

@@ -59,13 +59,14 @@ class RationalQuadratic(Monotone):
     least_slope:  δ
 
     Numbers:  K for widths, K for heights, K − 1 for slopes: P = 3K − 1.
-    Raises:   ShapeError for K < 2, W ≤ 0, or Kε ≥ 1.
+    Raises:   ShapeError for K < 2, W ≤ 0, Kε ≥ 1, or δ outside of (0, 1).
     """
 
     def __init__(self, bins=8, tail=3.0, *, least=1e-3, least_slope=1e-3):
-        if bins < 2 or not tail > 0 or not 0 < bins * least < 1:
-            raise ShapeError(f"RationalQuadratic: bins={bins}, tail={tail}, least={least}; expected at least 2 bins, a "
-                             "positive tail, and bins · least between 0 and 1")
+        if bins < 2 or not tail > 0 or not 0 < bins * least < 1 or not 0 < least_slope < 1:
+            raise ShapeError(f"RationalQuadratic: bins={bins}, tail={tail}, least={least}, least_slope={least_slope}; "
+                             "expected at least 2 bins, a positive tail, and bins · least and least_slope between 0 "
+                             "and 1")
         self.bins, self.tail, self.least, self.least_slope = bins, float(tail), least, least_slope
         self.numbers = 3 * bins - 1
 
@@ -88,7 +89,7 @@ class RationalQuadratic(Monotone):
         bend = d1 + d0 - 2 * s
         a, b, c = h * (s - d0) + eta * bend, h * d0 - eta * bend, -s * eta  # (13.14)
         root = ops.sqrt(ops.maximum(b * b - 4 * a * c, 0.0))
-        xi = 2 * c / (-b - root)  # (13.15)
+        xi = ops.clip(2 * c / (-b - root), 0.0, 1.0)  # (13.15); rounding may leave the bin, and the slope its sign
         both = xi * (1 - xi)
         slope = _log_slope(s, d0, d1, xi, both, s + bend * both)
         return ops.where(outside, z, left + xi * w), ops.where(outside, 0.0, -slope)

@@ -73,6 +73,8 @@ def solve(slope, state, times, *, method="rk4", rtol=1e-5, atol=1e-5, keep=False
 
 def step(slope, state, t, width, method="rk4"):
     """One step (N.5) of size h = `width`, which may be negative: a state → a state."""
+    if method not in METHODS:
+        raise MinigenError(f"ode.step: method is {method!r}; expected one of {', '.join(METHODS)}")
     nodes, rows, weights = METHODS[method]
     found = []
     for node, row in zip(nodes, rows, strict=True):
@@ -140,10 +142,12 @@ def divergence(found, x, *, signs=None, create_graph=False):
 def draw_signs(trace, x, *, rng=None, probes=1, name="divergence"):
     """The v of (N.7) for trace="hutchinson", (probes, *x.shape); None for trace="exact".
 
-    Raises:   MinigenError for another `trace`, or an estimate without rng.
+    Raises:   MinigenError for another `trace`, or an estimate without rng or probes.
     """
     if trace not in ("exact", "hutchinson") or (trace == "hutchinson" and rng is None):
         raise MinigenError(f"{name}: trace={trace!r}, rng={rng}; expected 'exact', or 'hutchinson' with an rng")
+    if probes < 1:
+        raise MinigenError(f"{name}: probes={probes}; expected at least 1")
     return None if trace == "exact" else rng.choice([-1.0, 1.0], size=(probes, *x.shape)).astype(x.dtype)
 
 

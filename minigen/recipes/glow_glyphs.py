@@ -65,7 +65,7 @@ class Experiment(asked.Experiment):
         self.train, self.validation, self.held_out = self.load(quick)
         self.draws, self.drawn = (1, 5) if quick else (5, 100)
         flow = class_glow(SIZE, LETTERS, fine=self.fine, coarse=self.coarse, whole=self.whole, rng=self.rng)
-        self.model = Dequantised(flow, high=self.high, noise=bell_noise(SIZE, self.high))
+        self.model = Dequantised(flow, high=self.high, noise=bell_noise(SIZE))
         self.batches = Batches(self.train, self.batch_size, rng=np.random.default_rng([seed, 1]))
         self.model.loss(*self.seen(self.train[0][:500], self.train[1][:500]), rng=self.rng)  # sets ActNorm
         self.optimizer = Adam(self.model.parameters(), lr=self.rate, betas=(0.9, 0.99))

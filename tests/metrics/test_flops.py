@@ -6,6 +6,7 @@ import pytest
 import minigen as mg
 from minigen import autograd, nn, ops
 from minigen.autograd import OPS
+from minigen.errors import MinigenError
 from minigen.metrics import flops
 from minigen.metrics.flops import count_flops
 from minigen.models.gan import GAN
@@ -185,6 +186,18 @@ def test_the_results_are_the_same_bits(rng):
     with count_flops():
         watched = gradients()
     assert all(np.array_equal(a, b) for a, b in zip(plain, watched, strict=True))
+
+
+def test_a_counter_counts_once_and_may_go_on_later():
+    x = mg.tensor(np.ones((2, 2)))
+    with count_flops() as count:
+        _ = x @ x
+        with pytest.raises(MinigenError, match="counting already"), count:
+            pass
+        _ = x @ x
+    with count:
+        _ = x @ x
+    assert count.total == 3 * 16
 
 
 # -- nothing is forgotten ---------------------------------------------------------------------------------------------

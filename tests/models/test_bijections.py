@@ -13,11 +13,12 @@ from minigen.distributions import Normal
 from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.errors import ShapeError
 from minigen.models.bijections import Bijection, Chain, Flip, Flow, Inverse, Permutation, Reshape, standard_normal
-from minigen.models.class_glow import ClassBase, class_glow
+from minigen.models.class_glow import ClassBase, ThinNet, class_glow
 from minigen.models.dequantisation import Logit
 from minigen.models.glow import ActNorm, FactorOut, InvertibleConv, Squeeze, glow
 from minigen.models.maf import iaf, maf
 from minigen.models.realnvp import (
+    Affine,
     Coupling,
     PictureNet,
     VectorNet,
@@ -295,7 +296,16 @@ MISTAKES = {
     "a checkerboard for vectors": (lambda: checkerboard((4,), 2), r"expected \(C, H, W\)"),
     "halves of one channel": (lambda: channel_halves((1, 4, 4), 2), "at least two channels"),
     "a condition that is missing": (lambda: CONDITIONAL["vectors"][0](np.random.default_rng(0))(
-        Tensor(np.zeros((2, 5)))), r"5 numbers per example.*5 \+ 3"),
+        Tensor(np.zeros((2, 5)))), r"VectorNet: a condition None; expected \(2, 3\)"),
+    "a condition that MAF lacks": (lambda: Flow(maf(3, 2, condition=2, rng=np.random.default_rng(0)),
+                                                standard_normal(3)).log_prob(np.zeros((2, 3))),
+                                   r"MaskedNet: a condition None; expected \(2, 2\)"),
+    "one number for three channels": (lambda: PictureNet(np.arange(8).reshape(2, 2, 2) < 4, Affine(), condition=3,
+                                                         rng=np.random.default_rng(0))(
+        Tensor(np.zeros((2, 2, 2, 2))), Tensor(np.zeros((2, 1)))), r"PictureNet: a condition \(2, 1\)"),
+    "letters without their class": (lambda: ThinNet(np.arange(8).reshape(2, 2, 2) < 4, Affine(), condition=3,
+                                                    rng=np.random.default_rng(0))(Tensor(np.zeros((2, 2, 2, 2)))),
+                                    r"ThinNet: a condition None; expected \(2, 3\)"),
 }  # fmt: skip
 
 

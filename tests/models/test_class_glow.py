@@ -123,7 +123,7 @@ def test_every_network_hears_the_class_and_knows_its_place():
 
 def test_the_noise_is_a_density_on_the_bin_and_nearly_a_bell():
     """Its mass is 1; against the best Gaussian it loses less than uniform noise does, ½ log(2πe/12)."""
-    noise = bell_noise(1, 16).to(np.float64).eval()
+    noise = bell_noise(1).to(np.float64).eval()
     u = np.linspace(0, 1, 20_001)[1:-1]
     log_q = noise.flow.log_prob(Tensor(u[:, None, None, None]), Tensor(np.zeros((len(u), 1, 1, 1)))).data
     mass = np.exp(log_q) * (u[1] - u[0])

@@ -289,3 +289,30 @@ def test_what_cannot_be_is_refused():
 
     with pytest.raises(ShapeError, match=r"the network returned \(4, 1\) for x \(4, 2\)"):
         CNF(Narrow())(Tensor(X))
+    with pytest.raises(MinigenError, match="CNF: probes=0; expected at least 1"):
+        CNF(net, trace="hutchinson", probes=0, rng=np.random.default_rng(0))
+
+
+def test_the_adjoint_calls_the_network_twice_as_often():
+    calls = []
+
+    class Counted(nn.Module):
+        def __init__(self):
+            self.net = shaken()
+
+        def forward(self, x, time):
+            calls.append(1)
+            return self.net(x, time)
+
+    for adjoint, wanted in ((False, 40), (True, 80)):
+        calls.clear()
+        z, log_det = CNF(Counted(), adjoint=adjoint, steps=10)(Tensor(X, requires_grad=True))
+        ops.sum(z * z + ops.reshape(log_det, (-1, 1))).backward()
+        assert len(calls) == wanted
+
+
+def test_whole_numbers_flow_like_others():
+    flow, whole = CNF(shaken(dtype=np.float32), method="rk4", steps=4), np.array([[1, 0], [2, -1]])
+    paths = [flow.path(part, [0.0, 0.5, 1.0]) for part in (whole, whole.astype(np.float32))]
+    np.testing.assert_array_equal(*paths)
+    np.testing.assert_array_equal(*(flow(part)[0].data for part in (whole, whole.astype(np.float32))))

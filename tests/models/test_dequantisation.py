@@ -88,9 +88,11 @@ def test_the_gap_is_the_kl_of_the_noise():
     nodes, weights = np.polynomial.legendre.leggauss(60)
     inside = np.stack(np.meshgrid(0.5 + 0.5 * nodes, 0.5 + 0.5 * nodes, indexing="ij"), -1).reshape(-1, 2)
     mass = np.outer(weights, weights).reshape(-1) / 4
-    expected = [mass @ model.flow.log_prob(picture + inside).data for picture in PICTURES]
+    logs = [model.flow.log_prob(picture + inside).data.astype(np.float64) for picture in PICTURES]
+    kl = [mass @ (np.log(mass @ np.exp(log)) - log) for log in logs]  # −∫ log p(u|x) du, p(u|x) = p(x + u)/P(x)
     found, error = estimate(model, draws=3000)
-    np.testing.assert_allclose(found, expected, atol=4 * error.max())
+    assert min(kl) > 0 and max(kl) > 20 * error.max()
+    np.testing.assert_allclose(np.log(exact(model.flow)) - found, kl, atol=4 * error.max() + 1e-3)
 
 
 def test_a_density_that_is_flat_on_every_bin_has_no_gap():
@@ -101,11 +103,19 @@ def test_a_density_that_is_flat_on_every_bin_has_no_gap():
 
 def test_half_a_bin_flatters_by_log_2_for_each_pixel():
     """The pitfall: noise over [0, ½), its density forgotten."""
+
+    class Half:
+        def __init__(self, log_q):
+            self.log_q = log_q
+
+        def rsample(self, x, *, rng):
+            return Tensor(0.5 * rng.random(x.shape)), Tensor(np.full(len(x), self.log_q))
+
     spiky = Flow(Flip(), distributions.Uniform(np.zeros(2), np.full(2, 0.5)))  # all mass on half of the bin of (0, 0)
-    x = np.zeros((1, 2))
-    u = 0.5 * np.random.default_rng(0).random((1, 2))
-    assert spiky.log_prob(x + u).data[0] == pytest.approx(2 * np.log(2))  # claims P(0, 0) = 4
-    assert spiky.log_prob(x + u).data[0] - 2 * np.log(2) == pytest.approx(0, abs=1e-6)  # log P(0, 0) = 0
+    told, silent = (Dequantised(spiky, high=LEVELS - 1, noise=Half(log_q)).bound(
+        np.zeros((1, 2)), rng=np.random.default_rng(0), draws=3) for log_q in (2 * np.log(2), 0.0))  # fmt: skip
+    np.testing.assert_allclose(told, 0, atol=1e-6)  # log P(0, 0), all of it
+    np.testing.assert_allclose(silent - told, 2 * np.log(2))  # claims P(0, 0) = 4
 
 
 def test_trained_variational_noise_beats_uniform_noise_and_stays_a_bound():
@@ -184,3 +194,10 @@ def test_logit_and_back_at_the_ends(dtype):
 def test_mistakes_are_told(mistake, error, message):
     with pytest.raises(error, match=message):
         mistake()
+
+
+def test_a_bound_needs_a_draw():
+    model = Dequantised(curved(), high=LEVELS - 1)
+    for wrong in ({"draws": 0}, {"inside": 0}):
+        with pytest.raises(MinigenError, match="Dequantised.bound: .*expected at least 1 of each"):
+            model.bound(PICTURES, rng=np.random.default_rng(0), **wrong)

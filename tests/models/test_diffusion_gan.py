@@ -11,6 +11,7 @@ from minigen.autograd.gradcheck import gradcheck
 from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.errors import MinigenError, ShapeError
 from minigen.models.diffusion_gan import DiffusionGAN, PictureForger, PictureJudge, PointForger, PointJudge
+from minigen.models.flow_matching import Straight
 from minigen.models.gan import OBJECTIVES, squared_slope
 from minigen.models.schedules import Cosine, Growing, Linear
 from minigen.nn.unet import UNet
@@ -205,6 +206,42 @@ def test_the_losses_are_those_of_the_game(objective):
         np.testing.assert_allclose(found.data, wanted.data, rtol=1e-12)
 
 
+def test_each_penalty_is_half_its_weight_times_the_squared_slope_of_its_own_samples():
+    rng = np.random.default_rng(30)
+    plain, x, n = small(rng), MIXTURE.sample(5, rng=rng), np.array([1, 2, 3, 4, 1])
+    draw = np.random.default_rng(31)
+    low, high, _ = plain.pairs(x, rng=draw, n=n)
+    slopes = []
+    for samples in (low, plain.forge(high, n, rng=draw).data):
+        samples = Tensor(samples, requires_grad=True)
+        ops.sum(plain.logits(samples, high, n)).backward()
+        slopes.append((samples.grad.data**2).sum(1))
+    losses = {}
+    for weights in ((0.0, 0.0), (0.3, 0.0), (0.0, 0.7)):
+        plain.r1, plain.r2 = weights
+        losses[weights] = plain.discriminator_loss(x, rng=np.random.default_rng(31), n=n).data
+    np.testing.assert_allclose(losses[0.3, 0.0] - losses[0.0, 0.0], 0.15 * slopes[0], rtol=1e-6)
+    np.testing.assert_allclose(losses[0.0, 0.7] - losses[0.0, 0.0], 0.35 * slopes[1], rtol=1e-6)
+    assert not np.allclose(slopes[0], slopes[1])
+
+
+def test_steps_that_are_not_there_and_whole_numbers():
+    rng = np.random.default_rng(32)
+    model, x = small(rng), MIXTURE.sample(3, rng=rng)
+    for n in ([0, 1, 2], [1, 5, 2]):
+        with pytest.raises(ShapeError, match="expected 1 to 4"):
+            model.pairs(x, rng=rng, n=n)
+    for until in (-1, 4):
+        with pytest.raises(ShapeError, match=f"until={until}; expected 0 to 3"):
+            model.sample(x, rng=rng, until=until)
+    with pytest.raises(ShapeError, match="the last with α > 0"):
+        DiffusionGAN(Fixed([0, 0]), Blind(), Straight(), np.linspace(0, 1, 5), latent=3)
+    whole = np.array([[1, 0], [2, -1]])
+    found = [model.pairs(part, rng=np.random.default_rng(33), n=np.array([4, 2]))[0]
+             for part in (whole, whole.astype(np.float32))]  # fmt: skip
+    np.testing.assert_array_equal(*found)
+
+
 @pytest.mark.parametrize("penalties", [{"r1": 0.3, "r2": 0.2}, {"gp": 0.5}])
 def test_the_losses_differentiate(penalties):
     rng = np.random.default_rng(9)
@@ -306,8 +343,8 @@ def test_a_generator_may_say_noise_or_velocity_instead(prediction):
 
     model = model_of(Knows(), schedule, prediction=prediction)
     np.testing.assert_allclose(model.clean(high, n, rng=rng).data, clean, rtol=1e-6, atol=1e-6)
-    with pytest.raises(MinigenError, match="prediction is 'noise'; expected 'eps', 'x0' or 'v'"):
-        model_of(Fixed([0, 0]), schedule, prediction="noise").clean(high, n, rng=rng)
+    with pytest.raises(MinigenError, match="prediction 'noise'.*expected .*one of x0, eps, v"):
+        model_of(Fixed([0, 0]), schedule, prediction="noise")
 
 
 def shaken(module, rng, dtype=np.float64):
@@ -383,6 +420,12 @@ def test_a_judge_sees_by_a_frozen_network_that_is_told_the_time_of_x_s():
     for time in (times[1:], times[1:].astype(np.float32).astype(np.float64)):
         before = judge(Tensor(x), Tensor(high), time, labels).data
         np.testing.assert_allclose(told.pop(), times[:-1])
+    sleepy = [part for part in sight.modules() if isinstance(part, nn.Dropout)]
+    assert sleepy or not judge.training
+    for part in sleepy:
+        part.p = 0.5  # what is frozen drops nothing either
+    np.testing.assert_array_equal(*(judge.train()(Tensor(x), Tensor(high), time, labels).data for _ in range(2)))
+    assert all(part.training for part in sight.modules())
     real = Tensor(x, requires_grad=True)
     logits = judge(real, Tensor(high), times[1:], labels)
     ops.sum(logits + squared_slope(logits, real)).backward()
@@ -405,7 +448,7 @@ def test_pictures_are_drawn_of_the_class_asked_for():
 
 def test_what_cannot_be_is_refused():
     schedule = Cosine()
-    with pytest.raises(MinigenError, match="objective 'best', r1=0.0.*expected one of saturating"):
+    with pytest.raises(MinigenError, match="objective 'best', prediction 'x0', r1=0.0.*one of saturating"):
         DiffusionGAN(None, None, schedule, [0, 1], latent=2, objective="best")
     with pytest.raises(MinigenError, match="r2=-1.*numbers of at least 0"):
         DiffusionGAN(None, None, schedule, [0, 1], latent=2, r2=-1)

@@ -136,6 +136,12 @@ def test_without_a_teacher_the_step_is_right_on_average():
     losses = [exact(schedule, 33).loss(clean[:4_000], teacher, rng=np.random.default_rng(8)).data.mean()
               for teacher in (GAUSSIAN.predictor(schedule), None)]
     assert losses[1] > 10 * losses[0]  # right on average, but noisy
+    model, n = Consistency(shaken(rng), schedule, grid(schedule)), np.array([0, 3, 7])
+    x, noise = clean[:3], noise[:3]
+    found, aim = model.leaps(x, rng=rng, n=n, noise=noise)  # the same noise above and below
+    for side, numbers in ((found.data, n + 1), (aim, n)):
+        times = model.times[numbers]
+        np.testing.assert_allclose(side, model(Tensor(schedule.noised(x, times, noise)), times).data, rtol=1e-12)
 
 
 def test_the_target_is_taken_as_fixed_and_may_be_another():
@@ -307,6 +313,8 @@ def test_a_patient_teacher_goes_where_the_flow_goes(name):
         found = distillation.many_steps(predict, schedule, x, np.full(5, t), np.full(5, s), steps=steps)
         errors.append(np.abs(found - truth).max())
     assert errors[2] < 1e-2 and 1.6 < np.log2(errors[0] / errors[2]) / 2 < 2.6
+    last = distillation.many_steps(predict, schedule, x, np.full(5, s), np.zeros(5), steps=1)  # to where no noise is
+    np.testing.assert_allclose(last, samplers.ddim(predict, schedule, [s, s / 2, 0.0], x), rtol=1e-9)
     mixed = distillation.many_steps(predict, schedule, x, np.array([t, s, t, s, t]), np.array([s, 0, 0, 0, s]))
     alone = [distillation.many_steps(predict, schedule, x[i : i + 1], np.array([a]), np.array([b]))[0]
              for i, (a, b) in enumerate([(t, s), (s, 0), (t, 0), (s, 0), (t, s)])]  # fmt: skip
@@ -324,6 +332,25 @@ def test_ddim_with_a_patient_teacher_ends_where_its_small_steps_do(name):
     np.testing.assert_allclose(found, x, rtol=1e-8, atol=1e-10)
     with pytest.raises(ShapeError, match="patient: asked at"):
         distillation.patient(predict, schedule, times)(x, np.full(5, 0.5 * (times[0] + times[1])))
+
+
+def test_the_teacher_is_asked_once_for_each_of_its_two_steps():
+    schedule, asked, x = Cosine(), [], np.random.default_rng(24).normal(size=(3, 2))
+
+    def teacher(x, t):
+        asked.append(t[0])
+        return MIXTURE.predictor(schedule)(x, t)
+
+    distillation.mean_slope(teacher, schedule, x, *(np.full(3, t) for t in (0.8, 0.6, 0.4)))
+    assert asked == [0.8, 0.6]
+
+
+def test_whole_numbers_are_noised_as_numbers():
+    schedule = Cosine()
+    model, whole = Consistency(shaken(np.random.default_rng(25)), schedule, grid(schedule)), np.array([[1, 0], [2, -1]])
+    found = [model.loss(part, rng=np.random.default_rng(26), n=[2, 5]).data
+             for part in (whole, whole.astype(np.float32))]  # fmt: skip
+    np.testing.assert_array_equal(*found)
 
 
 # -- errors -----------------------------------------------------------------------------------------------------------
@@ -344,6 +371,11 @@ def test_what_cannot_be_is_refused():
             model.sample(x, through=through, rng=np.random.default_rng(0))
     with pytest.raises(MinigenError, match="one_step: order is 3; expected 1 or 2"):
         model.loss(x, lambda x, t: x, rng=np.random.default_rng(0), order=3)
+    for n in ([-1, 0, 0], [0, 1, 2]):
+        with pytest.raises(ShapeError, match="Consistency: numbers of steps from .* expected 0 to 1"):
+            model.loss(x, rng=np.random.default_rng(0), n=n)
+        with pytest.raises(ShapeError, match="halving_loss: numbers of steps from .* expected 0 to 0"):
+            halving_loss(None, None, schedule, x, [0.9, 0.5, 0.1], rng=np.random.default_rng(0), i=n)
     for times in ([0.9, 0.1], [0.9, 0.5, 0.2, 0.1], [0.1, 0.5, 0.9]):
         with pytest.raises(ShapeError, match="expected an odd number, at least three, falling"):
             halving_loss(None, None, schedule, x, times, rng=np.random.default_rng(0))

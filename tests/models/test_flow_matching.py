@@ -363,6 +363,10 @@ def test_what_cannot_be_is_refused():
         fm.FlowMatching(_Narrow()).loss(np.ones((3, 2)), rng=np.random.default_rng(0))
     with pytest.raises(ShapeError, match=r"optimal_pairs: x \(3, 2\), noise \(2, 2\)"):
         fm.optimal_pairs(np.ones((3, 2)), np.ones((2, 2)))
+    with pytest.raises(ShapeError, match=r"labels \(2,\); expected .* a label for each example"):
+        fm.optimal_pairs(np.ones((3, 2)), np.ones((3, 2)), np.zeros(2))
+    with pytest.raises(ShapeError, match=r"straightness: a path \(1, 3, 2\)"):
+        fm.straightness(np.ones((1, 3, 2)))
     with pytest.raises(MinigenError, match="FlowMatching.log_prob: trace='hutchinson', rng=None"):
         fm.FlowMatching(Exact()).log_prob(np.ones((1, 2)), trace="hutchinson")
 
@@ -370,3 +374,31 @@ def test_what_cannot_be_is_refused():
 class _Narrow(nn.Module):
     def forward(self, x, time):
         return x[:, :1]
+
+
+def test_whole_numbers_move_like_others():
+    model, whole = fm.FlowMatching(Exact()), np.array([[1, 0], [2, -1]])
+    for how in (lambda x: model.loss(x, rng=np.random.default_rng(0)).data, model.encode, model.sample,
+                lambda x: model.log_prob(x, steps=2, method="euler")):  # fmt: skip
+        np.testing.assert_array_equal(how(whole), how(whole.astype(np.float32)))
+
+
+def test_the_mode_of_each_part_survives_a_velocity_and_an_error():
+    class Parts(nn.Module):
+        def __init__(self):
+            self.frozen, self.fails = nn.Dropout(0.5, rng=np.random.default_rng(0)), False
+
+        def forward(self, x, time):
+            assert not self.training and not self.frozen.training
+            if self.fails:
+                raise ZeroDivisionError
+            return self.frozen(x)
+
+    parts = Parts()
+    model = fm.FlowMatching(parts).train()
+    parts.frozen.eval()
+    model.velocity()(np.ones((2, 2), np.float32), 0.5)
+    parts.fails = True
+    with pytest.raises(ZeroDivisionError):
+        model.velocity()(np.ones((2, 2), np.float32), 0.5)
+    assert model.training and parts.training and not parts.frozen.training

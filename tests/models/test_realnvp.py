@@ -116,5 +116,5 @@ def test_dropout_is_at_work_in_training_only():
 @pytest.mark.parametrize("shape", [(4,), (1, 2, 2)])
 def test_a_condition_of_the_wrong_size_is_told(shape):
     net = VectorNet(np.arange(4) % 2 == 0, Affine(), condition=2, rng=np.random.default_rng(0))
-    with pytest.raises(ShapeError, match=r"7 numbers per example, condition included; expected 4 \+ 2"):
+    with pytest.raises(ShapeError, match=r"VectorNet: a condition \(2, 3\); expected \(2, 2\)"):
         net(Tensor(np.zeros((2, *shape))), Tensor(np.zeros((2, 3))))

@@ -9,6 +9,7 @@ from minigen.distributions.noised_mixture import NoisedMixture
 from minigen.errors import MinigenError
 from minigen.models import samplers
 from minigen.models.distillation import Consistency
+from minigen.models.gan import OBJECTIVES
 from minigen.models.gan_networks import mlp
 from minigen.models.schedules import Growing
 from minigen.models.sharpening import Sharpened
@@ -41,6 +42,29 @@ def test_the_students_loss_is_the_old_one_and_the_games():
 
 
 @pytest.mark.parametrize("objective", ["non-saturating", "relativistic"])
+def test_losses_are_those_of_the_game_and_penalties_half_their_weight_times_the_squared_slope(objective):
+    rng = np.random.default_rng(7)
+    pair = made(rng, objective=objective, weight=0.4, r1=0.0, r2=0.0).to(np.float64)
+    for tensor in pair.parameters():
+        tensor.overwrite(tensor.data + 0.3 * rng.normal(size=tensor.shape))
+    x, leaps, n, noise = MIXTURE.sample(5, rng=rng), rng.normal(size=(5, 2)), np.array([1, 4, 6, 0, 2]), None
+    game = OBJECTIVES[objective]
+    plain = pair.critic_loss(x, leaps).data
+    real, forged = pair.logits(Tensor(x)), pair.logits(Tensor(leaps))
+    np.testing.assert_allclose(plain, game.discriminator(real, forged).data)
+    for name, samples in (("r1", x), ("r2", leaps)):
+        seen = Tensor(samples, requires_grad=True)
+        ops.sum(pair.logits(seen)).backward()
+        setattr(pair, name, 0.6)
+        np.testing.assert_allclose(pair.critic_loss(x, leaps).data - plain, 0.3 * (seen.grad.data**2).sum(1), rtol=1e-6)
+        setattr(pair, name, 0.0)
+    noise = rng.normal(size=(5, 2))
+    loss, found = pair.student_loss(x, TEACHER, rng=rng, n=n, noise=noise)
+    own = pair.student.loss(x, TEACHER, rng=rng, n=n, noise=noise).data
+    np.testing.assert_allclose(loss.data - own, 0.4 * game.generator(real, pair.logits(Tensor(found))).data, rtol=1e-6)
+
+
+@pytest.mark.parametrize("objective", ["non-saturating", "relativistic"])
 def test_the_gradients_of_both_losses_are_right(objective):
     rng = np.random.default_rng(1)
     pair = made(rng, objective=objective, r1=0.4, r2=0.2).to(np.float64)
@@ -66,6 +90,23 @@ def test_the_best_critic_of_perfect_leaps_has_nothing_to_say():
     x = Tensor(leaps, requires_grad=True)
     ops.sum(pair.logits(x)).backward()
     assert np.abs(x.grad.data).max() == 0
+    pair.r1 = pair.r2 = 0.0
+    for other, best in ((real[::-1], True), (leaps + np.float32(1.5), False)):  # the same law, and another
+        losses = []
+        for slope in (-0.1, 0.1):
+            pair.critic = Straightedge(slope)
+            losses.append(float(pair.critic_loss(real, other).data.mean()))
+        assert (min(losses) > 2 * np.log(2)) == best, losses
+
+
+class Straightedge(nn.Module):
+    """A critic that knows one direction."""
+
+    def __init__(self, slope):
+        self.slope = slope
+
+    def forward(self, x):
+        return ops.sum(x, dim=1) * self.slope
 
 
 def test_a_critic_mends_what_squares_blur():

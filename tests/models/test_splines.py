@@ -90,6 +90,18 @@ def test_single_precision_survives_extreme_numbers(size):
         assert np.isfinite(gradient.data).all()
 
 
+@pytest.mark.parametrize("size", [2.0, 12.0])
+def test_single_precision_finds_its_way_back_within_each_bin(size):
+    """ξ of (13.15) is rounded; without care it may leave [0, 1], and the slope's logarithm become NaN."""
+    rng = np.random.default_rng(1)
+    x = np.clip(1.5 * rng.normal(size=(1, 100_000)), -TAIL, TAIL).astype(np.float32)
+    numbers = Tensor((size * rng.normal(size=(1, 100_000, SPLINE.numbers))).astype(np.float32))
+    y, _ = SPLINE.forward(Tensor(x), numbers)
+    back, log_slope = SPLINE.inverse(y, numbers)
+    assert np.isfinite(log_slope.data).all() and np.abs(back.data).max() <= TAIL * (1 + 1e-6)
+    assert size > 2 or np.median(np.abs(back.data - x)) < 1e-5  # nearly flat pieces forget where x was
+
+
 def test_bins_keep_their_least_size_and_slopes_theirs():
     numbers = np.zeros((1, SPLINE.numbers))
     numbers[0, 0], numbers[0, BINS], numbers[0, 2 * BINS] = 200.0, -200.0, -200.0
@@ -98,7 +110,8 @@ def test_bins_keep_their_least_size_and_slopes_theirs():
     assert height[0] == pytest.approx(1e-3 * 2 * TAIL) and last[0] == pytest.approx(1e-3)
 
 
-@pytest.mark.parametrize("settings", [{"bins": 1}, {"tail": 0.0}, {"bins": 20, "least": 0.05}, {"least": 0.0}])
+@pytest.mark.parametrize("settings", [{"bins": 1}, {"tail": 0.0}, {"bins": 20, "least": 0.05}, {"least": 0.0},
+                                      {"least_slope": 1.0}, {"least_slope": -0.5}])
 def test_what_makes_no_spline_is_refused(settings):
     with pytest.raises(ShapeError, match="RationalQuadratic: bins="):
         RationalQuadratic(**settings)

@@ -132,3 +132,8 @@ def test_what_cannot_be_is_refused():
     for trace, rng in (("hutchinson", None), ("guess", np.random.default_rng(0))):
         with pytest.raises(MinigenError, match="expected 'exact', or 'hutchinson' with an rng"):
             ode.draw_signs(trace, np.ones((1, 2)), rng=rng)
+    for probes in (0, -1):
+        with pytest.raises(MinigenError, match=f"probes={probes}; expected at least 1"):
+            ode.draw_signs("hutchinson", np.ones((1, 2)), rng=np.random.default_rng(0), probes=probes)
+    with pytest.raises(MinigenError, match="ode.step: method is 'RK45'"):
+        ode.step(rates, start, 0.0, 0.1, method="RK45")
