@@ -193,6 +193,8 @@ def show_league(options):
     from minigen.recipes import league
 
     chosen = league.entries(options.only, options.recipes)
+    if options.rows and (options.read or options.quick or options.steps or options.runs != Path("runs")):
+        raise CommandError("leaderboard: --rows looks at no run; expected it without --runs, --read, --quick, --steps")
     rows = league.read_rows(options.rows, chosen, options.seeds) if options.rows else league.rows(
         chosen, options.seeds or league.SEEDS, runs=options.runs, read=options.read, quick=options.quick,
         steps=options.steps)

@@ -15,7 +15,7 @@ penalties, R1 and R2, fade; its words count from the first step on. Everything e
     0.1           90.2    93.2    94.4           this recipe
     0.3           89.2    92.0    92.8
 
-True points have 98.9, which no leap reaches. A step costs twice that of consistency-grid; a call costs the same.
+True points have 98.9, which no leap reaches. A step costs 1.75 times that of consistency-grid, a call the same.
 """
 
 from minigen.recipes import base, consistency_grid

@@ -16,7 +16,7 @@ which of the two losses is the better one. The sampler is not what is missing, F
     Heun                           1.54      1.44
     Heun, times (i/n)^1.5          1.53      1.43
 
-More steps near the data change nothing, and Heun's 20 calls are hardly better than Euler's: the paths are nearly
+More steps near the data are no gain, and Heun's 20 calls are hardly better than Euler's: the paths are nearly
 straight, and what is left, with a faint grain on the paper, is the network's error.
 """
 

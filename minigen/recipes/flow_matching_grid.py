@@ -61,10 +61,6 @@ class Experiment(planar.Experiment):
         self.state = {"model": self.model, "optimizer": self.optimizer, "ema": self.ema, "steps": self.taken,
                       "rng": self.rng}
 
-    def points(self):
-        """A batch of clean points as the network sees them, (B, 2)."""
-        return (self.scale * self.truth.sample(self.batch_size, rng=self.rng)).astype(np.float32)
-
     def make_network(self, rng):
         """The network of diffusion-grid."""
         return PointNet(2, 2, width=self.width, blocks=self.blocks, waves=self.waves, rng=rng)

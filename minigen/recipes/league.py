@@ -7,7 +7,8 @@ ENTRIES says who plays. A row is one run: what its result.json says of the likel
                   seed all rows have the same floor, which is a row of its own, "real".
     nats          of the held-out digits, or −log q of true points; exact, a bound, or a density by an ODE, (11.31)
     sampling      milliseconds of the processor for each sample, 64 digits or 2,500 points drawn at once, one thread:
-                  the median of three after a warm-up. The processor's time hardly depends on what else is running.
+                  the median of three after a warm-up. The processor's time depends on what else is running, but less
+                  than the clock's.
     training      seconds of the processor, one thread: those of `STEPS` steps, times the run's steps by STEPS. The
                   validations between are left out. (`seconds`, what the clock said, stands in the row as well.)
     FLOPs         of products (`metrics/flops.py`): of the same steps, and for each sample
@@ -107,7 +108,7 @@ def rows(chosen, seeds=SEEDS, *, runs="runs", read=False, quick=False, steps=Non
     Raises:   CommandError for a run of another size or other steps, and with `read` for one that is missing or not
               finished.
     """
-    found = []
+    found, seeds = [], tuple(dict.fromkeys(seeds))
     for entry in chosen:
         today = _experiment(entry, seeds[0], quick, steps)
         for seed in seeds:
@@ -157,7 +158,9 @@ def _experiment(entry, seed, quick, steps):
 
 def _check_steps(entry, folder, experiment):
     """Refuse a run of other steps than the recipe takes today; one that may stop early may have taken fewer."""
-    taken, own = running.read_json(folder / "result.json")["steps"], experiment.steps
+    taken, own = (running.read_json(folder / "result.json") or {}).get("steps"), experiment.steps
+    if taken is None:
+        raise CommandError(f"leaderboard: {folder}/result.json: is not what `minigen train` writes; move the run away")
     if not (taken == own or experiment.patience and taken < own):
         raise CommandError(f"leaderboard: {folder}: is a run of {taken} steps, {entry.recipe} now takes {own}; move it "
                            "away, to train it again")
@@ -182,7 +185,8 @@ def measure(entry, folder):
         sampling = _sampling(experiment, POINTS if judgement.features is None else DIGITS)
         training = _training(experiment)  # the last, for it changes the model
     return {
-        "recipe": entry.recipe, "seed": result["seed"], "quick": result["quick"], "steps": taken, "nats": nats,
+        "recipe": entry.recipe, "seed": result["seed"], "quick": result["quick"], "steps": taken,
+        "shortened": running.read_json(folder / "config.json")["steps"] is not None, "nats": nats,
         "figures": told["figures"], "counts": told["counts"], "features": told["features"], "parameters": parameters,
         "seconds": result["seconds"], "processor_seconds": training[0] / STEPS * taken,
         "milliseconds": 1000 * sampling[0],
@@ -240,6 +244,8 @@ def leaderboard(found, *, json_path=None, picture_path=None, markdown_path=None,
     """
     from minigen.recipes import league_picture, league_table
 
+    if picture_path is not None and Path(picture_path).suffix != ".png":
+        raise CommandError(f"leaderboard: --picture {picture_path}: expected a name that ends in .png")
     for line in league_table.lines(found):
         say(line)
     try:
@@ -249,8 +255,9 @@ def leaderboard(found, *, json_path=None, picture_path=None, markdown_path=None,
             league_picture.draw(found, picture_path)
         if markdown_path is not None:
             league_table.write_markdown(found, markdown_path)
-    except OSError as error:
-        raise CommandError(f"leaderboard: {error.filename}: cannot be written ({error})") from error
+    except (OSError, UnicodeDecodeError) as error:
+        where = getattr(error, "filename", None) or markdown_path
+        raise CommandError(f"leaderboard: {where}: cannot be written ({error})") from error
     for path in (json_path, picture_path, markdown_path):
         if path is not None:
             say(f"written: {path}")
@@ -264,10 +271,23 @@ def read_rows(path, chosen, seeds=None):
     content = running.read_json(Path(path))
     if content is None or not isinstance(content.get("rows"), list):
         raise CommandError(f"leaderboard: {path}: holds no rows; expected what `minigen leaderboard --json` wrote")
+    _complete(path, content["rows"], {"recipe", "seed", "protocol"})
     names = {entry.recipe for entry in chosen}
     found = [row for row in content["rows"] if row["recipe"] in names and (seeds is None or row["seed"] in seeds)]
     other = {row["protocol"] for row in found} - {PROTOCOL}
     if other or not found:
         what = f"measured under protocol {other.pop()}, this is {PROTOCOL}" if other else "no row that is wanted"
         raise CommandError(f"leaderboard: {path}: {what}; run `minigen leaderboard --json {path}`")
+    _complete(path, found, {"quick", "shortened", "nats", "figures", "counts", "parameters", "flops", "milliseconds",
+                            "processor_seconds", "machine"})  # fmt: skip
+    if len({(row["recipe"], row["seed"]) for row in found}) < len(found):
+        raise CommandError(f"leaderboard: {path}: holds a run twice; run `minigen leaderboard --json {path}`")
     return found
+
+
+def _complete(path, rows, keys):
+    for row in rows:
+        lacking = keys - set(row) if isinstance(row, dict) else keys
+        if lacking:
+            raise CommandError(f"leaderboard: {path}: a row lacks {', '.join(sorted(lacking))}; run `minigen "
+                               f"leaderboard --json {path}`")

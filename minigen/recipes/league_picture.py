@@ -45,7 +45,7 @@ def finding(rows):
         teams = {}
         for row in rows:
             if _entry(row).world == world:
-                teams.setdefault(_entry(row).family.rstrip("*"), []).append(row)
+                teams.setdefault(_entry(row).family.rstrip("*†"), []).append(row)
         if teams:
             parts.append(title(teams))
     return ". ".join(parts)

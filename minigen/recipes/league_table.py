@@ -179,17 +179,19 @@ def _split(heading):
 def markdown(rows):
     """The tables and what they mean, in Markdown.
 
-    Raises:   CommandError if a recipe has fewer than three seeds, or rows are not of the full size.
+    Raises:   CommandError if a recipe has fewer than three seeds, rows are not of the full size, or of two machines.
     """
     seeds = {}
     for row in rows:
         seeds.setdefault(row["recipe"], set()).add(row["seed"])
     few = [name for name, some in seeds.items() if len(some) < LEAST]
-    quick = sorted({row["recipe"] for row in rows if row["quick"]})
-    if few or quick:
-        what = f"fewer than {LEAST} seeds of {', '.join(few)}" if few else f"the quick size of {', '.join(quick)}"
+    quick = sorted({row["recipe"] for row in rows if row["quick"] or row["shortened"]})
+    cpu, *others = sorted({row["machine"]["cpu"] for row in rows})
+    if few or quick or others:
+        what = (f"fewer than {LEAST} seeds of {', '.join(few)}" if few else f"cut-short runs of {', '.join(quick)}"
+                if quick else f"rows of {cpu} and {', '.join(others)}")  # fmt: skip
         raise CommandError(f"leaderboard: {what}; a table that is published wants {LEAST} of the full size")
-    parts, cpu = [], sorted(row["machine"]["cpu"] for row in rows)[0]
+    parts = []
     for heading, table in tables(rows):
         head, *body = [[_markdown_cell(cell) for cell in cells] for cells in table]
         parts += [f"**{heading}**", "\n".join([_line(head), _line(["---"] * 2 + ["--:"] * (len(head) - 2)),
@@ -224,7 +226,7 @@ network is told which digit to draw, each in turn. † Taught by the exact law o
 trained teacher.
 - **Costs**: *parameters* of the networks that draw, and of all that are trained; *training* (without validation) and \
 *sampling* (of one, where {digits} digits or {points:,} points are drawn at once) in the processor's time on one \
-thread of {cpu}, which hardly depends on what else is running. *FLOPs* are those of products: 2 for each \
+thread of {cpu}, which depends on what else is running by up to a third. *FLOPs* are those of products: 2 for each \
 multiplication and addition, backward passes as computed (`minigen/metrics/flops.py`)."""
 
 

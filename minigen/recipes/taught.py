@@ -11,7 +11,6 @@ teacher's averaged weights are a part of the student's state: a run that is resu
 """
 
 import functools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ from minigen.metrics import features
 from minigen.metrics.frechet import frechet_distance
 from minigen.models import samplers
 from minigen.models.diffusion import Diffusion
-from minigen.recipes import diffusion_glyphs
+from minigen.recipes import diffusion_glyphs, running
 from minigen.recipes.picture_diffusion import SAMPLERS
 from minigen.train import capture, restore
 
@@ -116,12 +115,13 @@ def find(name, seed, *, data=None, quick_steps=None):
     if data is None and not (folder / "result.json").is_file():
         print(f"{name}: no finished run in {folder}; the teacher is trained first")
         run(name, seed=seed, out=folder, resume=True)
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RecipeError(f"{folder}: is no run of {name} ({error})") from error
+    config = running.read_json(folder / "config.json")
+    if config is None or "recipe" not in config:
+        raise RecipeError(f"{folder}: is no run of {name}")
     if config["recipe"] != name:
         raise RecipeError(f"{folder}: holds a run of {config['recipe']}; expected one of {name}")
+    if not (folder / "result.json").is_file():
+        raise RecipeError(f"{folder}: holds an unfinished run of {name}; `minigen train {name} --resume --out …`")
     if quick_steps is None and (config["quick"] or config["steps"]):
         raise RecipeError(f"{folder}: holds a run of {name} that was cut short; --data RUN names another teacher")
     return load(folder)

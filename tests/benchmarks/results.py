@@ -47,8 +47,8 @@ Nats per image, character or point: lower is better.
 - **Bounds**: `test_nll` is −log p(x), exact (of the letters −log p(x|letter)); `test_elbo` −ELBO with one sample of \
 the code, a mean of several passes; `test_iwae500` the bound with 500 samples; `test_bound` a diffusion model's bound \
 on −log p(x) of whole levels, `test_ode` its density of x + u by the probability flow, u uniform in a level, ten \
-draws; a flow's `test_bound` the bound by noise over the whole bin, a mean of 20 draws, `test_weighted` the tighter \
-one with 50 draws inside the logarithm.
+draws; a flow's `test_bound` the bound by noise over the whole bin, a mean of 20 draws (of letters 5), \
+`test_weighted` the tighter one with 50 draws inside the logarithm.
 - **Letters**: `drawn_as_asked` is the share of drawn letters that a nearest-neighbour reader takes for the one \
 asked for, `read_as_asked` and `letter_accuracy` that of letters or digits which a frozen network does; \
 `mixing_keeps_letter` the same if the fine layers get another sample's style; `swap_keeps_typeface` the share of \
@@ -74,8 +74,10 @@ was held out of training, `ended` that of answers that end by themselves, drawn 
 - **Points**: of 2,500 samples, `high_quality` is the share within 3σ of a mode, `modes` how many have such a sample, \
 `reverse_kl` that from the shares of the modes to the true ones, in nats. A GAN that is compared with another \
 differs from it in the game alone. `score_error` is the largest relative error (root mean square) of the \
-learnt score at noise σ from 0.2 to 8, against the exact one; `excess` the KL of the true density from the learnt \
-one, in nats: what −log q costs above the entropy. `modes_1`, `_2`, `_4` are those of samples with so many calls."""
+learnt score at noise σ from 0.2 to 8, against the exact one; `excess` of a density is the KL of the true one \
+from it, in nats: what −log q costs above the entropy; of a diffusion or a flow by an ODE it is the share by which the \
+loss is above its floor, and `nll` and `kl` are −log q and the KL, by the ODE. `modes_1`, `_2`, `_4` are those of \
+samples with so many calls."""
 
 
 def table(results):

@@ -58,6 +58,24 @@ def test_the_crescent_can_be_straightened_by_hand():
     assert not passed and "Shift and scale" in text
 
 
+def test_a_log_determinant_that_flatters_at_some_points_is_found_out():
+    forward, inverse = bends.straightened()
+
+    def flattering(share):
+        def cheat(x):
+            z, stretched = forward(x)
+            return z, stretched + 5 * (np.arange(len(x)) < share * len(x))
+
+        return cheat, inverse
+
+    for share, said in ((0.45, "log_det is not that of your map"), (0.009, None)):
+        passed, text = bends.better_bend(lambda share=share: flattering(share))
+        assert not passed and said in text if said else passed
+    passed, text = bends.better_bend(lambda: (lambda x: (forward(x)[0], forward(x)[1] + 4e2 * (np.arange(len(x)) < 39)),
+                                              inverse))  # fmt: skip
+    assert not passed and "below the floor" in text
+
+
 @pytest.mark.parametrize("answer", [lambda: None, lambda: (1, 2), lambda: (lambda x: x, lambda z: z)])
 def test_other_forms_are_refused(answer):
     with pytest.raises(WrongForm):

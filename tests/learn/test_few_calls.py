@@ -35,7 +35,11 @@ def test_reflow_learns_the_pairs_that_the_first_flow_makes(teacher):
     with teacher.ema.averaged():
         end = few_calls.follow(teacher.model.velocity(), made.noise[:5], np.linspace(1, 0, 31) ** 2)
     assert made.made[:5] == pytest.approx(end, abs=1e-5)
-    assert flowing.train(made).shape == (3,)
+    given, loss = [], made.model.loss
+    made.model.loss = lambda x, **settings: given.append((x, settings["noise"])) or loss(x, **settings)
+    assert flowing.train(made).shape == (3,) and len(given) == 3
+    pairs = {tuple(noise): tuple(end) for noise, end in zip(made.noise, made.made, strict=True)}
+    assert all(pairs[tuple(noise)] == tuple(x) for xs, noises in given for x, noise in zip(xs, noises, strict=True))
 
 
 @pytest.mark.parametrize("rule", ["ancestral", "ddim", "dpm_solver", "euler", "heun"])
@@ -50,6 +54,15 @@ def test_the_leap_takes_several_calls_at_times_that_it_knows(teacher):
     leap = few_calls.Leap(teacher, steps=5)
     one, three = (leap.leap(30, calls=calls) for calls in (1, 3))
     assert one.shape == three.shape == (30, 2) and not np.allclose(one, three)
+    asked, model = [], leap.model
+
+    def noted(x, t, labels=None, forward=model.forward):
+        asked.append(float(np.max(t)))
+        return forward(x, t, labels)
+
+    model.forward = noted
+    leap.leap(30, calls=4)
+    assert len(asked) == 4 and set(asked) <= set(model.times) and asked == sorted(asked, reverse=True)
 
 
 def test_the_race_is_drawn_and_the_hybrid_is_the_recipes():

@@ -450,7 +450,7 @@ def test_what_cannot_be_is_refused():
     schedule = Cosine()
     with pytest.raises(MinigenError, match="objective 'best', prediction 'x0', r1=0.0.*one of saturating"):
         DiffusionGAN(None, None, schedule, [0, 1], latent=2, objective="best")
-    with pytest.raises(MinigenError, match="r2=-1.*numbers of at least 0"):
+    with pytest.raises(MinigenError, match="r2=-1.*none below 0"):
         DiffusionGAN(None, None, schedule, [0, 1], latent=2, r2=-1)
     for times in ([0.5], [0.5, 0.2], [[0.0, 1.0]]):
         with pytest.raises(ShapeError, match="DiffusionGAN: times are .*expected at least two, rising"):

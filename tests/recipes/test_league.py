@@ -199,11 +199,17 @@ def test_the_command_reads_prints_and_writes_and_rows_come_back(runs, tmp_path, 
     (["--rows", "nowhere.json"], "nowhere.json: holds no rows; expected what `minigen leaderboard --json` wrote"),
     (["--rows", "empty.json"], "empty.json: no row that is wanted"),
     (["--rows", "old.json"], "old.json: measured under protocol 0, this is 1"),
+    (["--rows", "odd.json"], "odd.json: a row lacks protocol, recipe, seed"),
+    (["--rows", "part.json"], "part.json: a row lacks counts, figures, flops"),
+    (["--rows", "old.json", "--quick"], "--rows looks at no run; expected it without"),
     (["--seeds", "-1"], "'-1' is not a whole number of at least 0"),
 ])  # fmt: skip
 def test_a_mistake_gets_one_message_and_code_2(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.json").write_text('{"rows": []}')
+    (tmp_path / "odd.json").write_text('{"rows": [1]}')
+    (tmp_path / "part.json").write_text(json.dumps({"rows": [{"recipe": "vae-digits", "seed": 0,
+                                                              "protocol": league.PROTOCOL}]}))  # fmt: skip
     (tmp_path / "old.json").write_text('{"rows": [{"recipe": "vae-digits", "seed": 0, "protocol": 0}]}')
     try:
         code = cli.main(["leaderboard", *arguments])

@@ -19,6 +19,7 @@ def row(recipe, seed, *, nats=None, quick=False, milliseconds=0.25, **figures):
     figures = {"frechet": 1.0 + seed, "reverse_kl": 0.5} | figures
     return {
         "protocol": league.PROTOCOL, "recipe": recipe, "seed": seed, "quick": quick, "nats": nats or {},
+        "shortened": False, "counts": {},
         "figures": {name: {"samples": figures.get(name, 0.5), "held_out": floor + 0.01 * seed}
                     for name, floor in FLOORS.items()},
         "parameters": {"drawing": 12_345, "all": 12_345 if entry.draws == ("",) else 2_345_678},
@@ -105,7 +106,7 @@ def test_markdown_is_a_table_that_github_can_read(rows):
 def test_a_table_with_few_seeds_or_of_the_quick_size_is_not_published(rows, tmp_path):
     with pytest.raises(CommandError, match="fewer than 3 seeds of vae-digits; a table"):
         league_table.markdown(rows[1:])
-    with pytest.raises(CommandError, match="the quick size of gan-grid"):
+    with pytest.raises(CommandError, match="cut-short runs of gan-grid"):
         league_table.markdown([*rows, row("gan-grid", 3, quick=True)])
 
 

@@ -72,6 +72,19 @@ def test_the_teachers_answers_lead_one_step_of_the_student_where_its_own_patient
         np.testing.assert_allclose(at_once, patiently, atol=2e-3 * np.abs(patiently).max())
 
 
+def test_further_calls_of_consistency_glyphs_go_back_to_times_that_are_practised(monkeypatch):
+    student, asked = consistency_glyphs.Experiment(0, True, steps=1), []
+    student.at_once, forward = 100, type(student.model).forward
+
+    def noted(self, x, t, labels=None):
+        asked.append(float(t))
+        return forward(self, x, t, labels)
+
+    monkeypatch.setattr(type(student.model), "forward", noted)
+    student.draw_asked(np.array([3, 4]), np.random.default_rng(0))
+    assert asked == pytest.approx([1.0, 0.75, 0.5, 0.25]) and set(asked) <= set(student.model.times)
+
+
 def test_a_finished_run_needs_no_teacher(tmp_path, monkeypatch):
     silent("rectified-grid", tmp_path / "run", steps=3)
     monkeypatch.setattr(taught, "find", None)
@@ -92,6 +105,12 @@ def test_a_given_run_is_the_teacher_and_a_wrong_one_is_refused(tmp_path, monkeyp
         taught.find("flow-matching-grid", 0, data=tmp_path / "teacher")
     with pytest.raises(RecipeError, match="is no run of flow-matching-grid"):
         taught.find("flow-matching-grid", 0, data=tmp_path / "nothing")
+    (tmp_path / "teacher" / "result.json").unlink()
+    with pytest.raises(RecipeError, match="holds an unfinished run of flow-matching-grid"):
+        taught.find("flow-matching-grid", 0, data=tmp_path / "teacher")
+    (tmp_path / "teacher" / "config.json").write_text("{}")
+    with pytest.raises(RecipeError, match="is no run of flow-matching-grid"):
+        taught.find("flow-matching-grid", 0, data=tmp_path / "teacher")
 
 
 def test_a_teacher_that_is_not_there_is_trained_first_and_says_so(tmp_path, monkeypatch, capsys, tiny_recipe):
