@@ -50,21 +50,18 @@ class Experiment(taught.Letters):
     """The letters of diffusion-glyphs and a network like its own; loss and sampler of a student."""
 
     calls, substeps = 4, 2  # steps of the student's; of the teacher's in one of them, of two calls each
-    questions, quick_questions = 60_000, 520  # noised letters for which the teacher says where they go
+    questions, quick_questions, uses = 16_000, 520, 4  # how many are asked at a time, and how often each answer serves
     rate, averaging, quick_averaging = 5e-4, 0.995, 0.9
-    full_steps, quick_steps = 20_000, 40
+    full_steps, quick_steps = 18_000, 40
     ways = {"progressive distillation": (4,)}
     checkpoint_every = 2_000
 
     def __init__(self, seed, quick=False, *, data=None, steps=None):
         super().__init__(seed, quick, data=data, steps=steps)
-        images, rng = self.train[0], np.random.default_rng([seed, 5])
-        self.which = rng.integers(len(images), size=self.quick_questions if quick else self.questions)
-        self.stage = rng.integers(self.calls, size=len(self.which))  # the step that it is about
-        self.batches = Batches((np.arange(len(self.which)), self.train[1][self.which]), self.batch_size,
-                               rng=np.random.default_rng([seed, 1]))  # fmt: skip
+        self.count = self.quick_questions if quick else self.questions
+        self.batches = Batches((np.arange(self.count),) * 2, self.batch_size, rng=np.random.default_rng([seed, 1]))
         self.state["batches"] = self.batches
-        self.answers = None
+        self.asked, self.answers = None, None
 
     def begin(self):
         """The student begins as its teacher."""
@@ -74,26 +71,27 @@ class Experiment(taught.Letters):
         """The times of the student's steps, falling."""
         return samplers.even_times(self.schedule, self.calls)
 
-    def losses(self, which, labels):
-        """How far one step of the student's is from the teacher's, (13.78).   Shapes: numbers, labels (B,) → (B,)"""
-        if self.answers is None:  # the same ones after a pause, for they come from the seed
-            self.answers = self.ask()
-        noised, slope = self.answers[:, which]
-        return slope_loss(self.model.predictor(labels), self.schedule, noised, self.times()[self.stage[which]], slope)
+    def losses(self, which, _):
+        """How far one step of the student is from the teacher's, (13.78).   Shapes: numbers of questions (B,) → (B,)"""
+        time = (self.taken.value - 1) * self.batch_size // (self.uses * self.count)
+        if self.asked != time:  # after a pause the same ones again, for they come from the seed
+            self.asked, self.answers = time, self.ask(np.random.default_rng([self.seed, 5, time]))
+        labels, t, noised, slope = (part[which] for part in self.answers)
+        return slope_loss(self.model.predictor(labels), self.schedule, noised, t, slope)
 
-    def ask(self):
-        """All questions, and the teacher's answers ε̃ of (13.77).   Shapes: → (2, questions, 1, H, W)"""
-        times, rng = self.times(), np.random.default_rng([self.seed, 6])
-        found = np.empty((2, len(self.which), 1, self.side, self.side), np.float32)
-        for i in range(0, len(self.which), self.at_once):
+    def ask(self, rng):
+        """Fresh questions and the teacher's answers: labels, times, noised letters, and ε̃ of (13.77) for each."""
+        which, times = rng.integers(len(self.train[0]), size=self.count), self.times()
+        images, labels = (part[which] for part in self.train)
+        t = times[rng.integers(self.calls, size=self.count)]
+        noised, slope = (np.empty((self.count, 1, self.side, self.side), np.float32) for _ in range(2))
+        for i in range(0, self.count, self.at_once):
             part = slice(i, i + self.at_once)
-            clean, t = self.seen(self.train[0][self.which[part]]), times[self.stage[part]]
-            noise = rng.standard_normal(clean.shape, dtype=np.float32)
-            found[0, part] = self.schedule.noised(clean, t, noise)
-            teacher = patient(self.teacher.predictor(self.train[1][self.which[part]]), self.schedule, times,
-                              steps=self.substeps)  # fmt: skip
-            found[1, part] = teacher(found[0, part], t)
-        return found
+            clean = self.seen(images[part])
+            noised[part] = self.schedule.noised(clean, t[part], rng.standard_normal(clean.shape, dtype=np.float32))
+            teacher = patient(self.teacher.predictor(labels[part]), self.schedule, times, steps=self.substeps)
+            slope[part] = teacher(noised[part], t[part])
+        return labels, t, noised, slope
 
     def draw_asked(self, labels, rng):
         """One letter for each label, by the averaged student's steps."""

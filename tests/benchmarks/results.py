@@ -40,7 +40,8 @@ def run(name, data=None):
 
 NOTES = """\
 Median and range of seeds 0, 1, 2; {cores} cores of {cpu}, NumPy {numpy}; made by `python tests/benchmarks/results.py`.
-Nats per image, character or point: lower is better.
+Nats per image, character or point: lower is better. Seconds of training are the clock's, mostly with other programs \
+beside; of the flows on moons, the grid and digits they are the processor's.
 
 - **Digits**: trained on the first 1,000, chosen on the next 350, reported on the last 447, whole pixel values 0 … 16 \
 (the classifier trains again on all 1,350 before it is tested, in per cent).

@@ -57,19 +57,45 @@ def test_a_consistency_model_begins_as_its_teachers_guess_of_the_clean_picture()
 
 
 def test_the_teachers_answers_lead_one_step_of_the_student_where_its_own_patient_steps_lead():
-    student, again = (progressive_glyphs.Experiment(0, True, steps=2) for _ in range(2))
+    student = progressive_glyphs.Experiment(0, True, steps=2)
     student.step()
-    again.step()
-    np.testing.assert_array_equal(student.answers, again.answers)  # as a run that is resumed needs it
-    assert set(student.stage) == {0, 1, 2, 3} and len(student.stage) == student.quick_questions
-    for stage in range(4):
-        rows = np.flatnonzero(student.stage == stage)[:5]
-        noised, slope = student.answers[:, rows]
-        t, s = student.times()[stage : stage + 2]
-        predict = student.teacher.predictor(student.train[1][student.which[rows]])
-        patiently = many_steps(predict, student.schedule, noised, np.full(5, t), np.full(5, s), steps=student.substeps)
-        at_once = samplers.ddim(lambda x, t, slope=slope: slope, student.schedule, [t, s], noised)
+    labels, t, noised, slope = student.answers
+    times = student.times()
+    assert len(labels) == student.quick_questions and set(t) == set(times[:-1])
+    for high, low in zip(times[:-1], times[1:], strict=True):
+        rows = np.flatnonzero(t == high)[:5]
+        predict, start = student.teacher.predictor(labels[rows]), noised[rows]
+        patiently = many_steps(predict, student.schedule, start, np.full(5, high), np.full(5, low),
+                               steps=student.substeps)  # fmt: skip
+        at_once = samplers.ddim(lambda x, t, rows=rows: slope[rows], student.schedule, [high, low], start)
         np.testing.assert_allclose(at_once, patiently, atol=2e-3 * np.abs(patiently).max())
+
+
+def test_answers_serve_a_few_times_and_are_the_same_after_a_pause(tmp_path, monkeypatch):
+    monkeypatch.setattr(progressive_glyphs.Experiment, "quick_questions", 32)  # one batch: each serves four steps
+    seen, ask = [], progressive_glyphs.Experiment.ask
+
+    def noted(self, rng):
+        found = ask(self, rng)
+        seen.append((self.taken.value, found[2].sum()))
+        return found
+
+    monkeypatch.setattr(progressive_glyphs.Experiment, "ask", noted)
+    whole = progressive_glyphs.Experiment(0, True, steps=9)
+    for _ in whole.fit(progress=False):
+        pass
+    assert [step for step, _ in seen] == [1, 5, 9] and len({total for _, total in seen}) == 3
+    first = list(seen)
+    seen.clear()
+    stopped = progressive_glyphs.Experiment(0, True, steps=9)
+    for report in stopped.fit(progress=False, folder=tmp_path, checkpoint_every=2):
+        if report.step == 6:
+            break
+    resumed = progressive_glyphs.Experiment(0, True, steps=9)
+    for _ in resumed.fit(progress=False, folder=tmp_path, resume=True, checkpoint_every=2):
+        pass
+    assert set(seen) <= set(first) | {(7, first[1][1])} and (7, first[1][1]) in seen
+    np.testing.assert_array_equal(resumed.model.network.last.weight.data, whole.model.network.last.weight.data)
 
 
 def test_further_calls_of_consistency_glyphs_go_back_to_times_that_are_practised(monkeypatch):
