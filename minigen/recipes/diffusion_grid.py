@@ -14,7 +14,7 @@ weights. Half the steps bring twice the excess.
 
 Protocol of the samples: 2,500, by Heun's method down 40 times at which log-SNR rises evenly; counted as in gan-grid.
 x̂₀ is kept within five deviations of the outermost means. Otherwise three to eight of the 2,500, whose noise lies more
-than about 3.7 deviations from the middle, end up to 400 units away: counts of modes hardly notice, a Fréchet distance
+than about 3.5 deviations from the middle, end up to 400 units away: counts of modes hardly notice, a Fréchet distance
 is 17 to 87 instead of 0.01 to 0.03.
 """
 
