@@ -49,7 +49,7 @@ from minigen.errors import ShapeError
 from minigen.models.bijections import Bijection, Chain, Flow, Reshape, standard_normal
 from minigen.models.dequantisation import Logit, VariationalNoise
 from minigen.models.glow import ActNorm, FactorOut, InvertibleConv, Squeeze
-from minigen.models.realnvp import Affine, VectorNet, channel_halves, couplings, quiet, told
+from minigen.models.realnvp import Affine, VectorNet, channel_halves, checked_condition, couplings, quiet
 
 
 class ClassBase(Bijection):
@@ -107,7 +107,8 @@ class ThinNet(nn.Module):
         size, channels, height, across = x.shape
         y = self.first(x) + self.places
         if self.told is not None:
-            y = y + ops.reshape(self.told(told("ThinNet", condition, self.condition, x)), (size, -1, 1, 1))  # (13.33)
+            condition = checked_condition("ThinNet", condition, self.condition, x)
+            y = y + ops.reshape(self.told(condition), (size, -1, 1, 1))  # (13.33)
         y = self.last(ops.silu(self.between(ops.silu(y))))
         numbers = ops.reshape(y, (size, self.numbers, channels, height, across))
         return ops.transpose(numbers[:, :, self._free], 1, 2)  # (B, N, P)

@@ -39,7 +39,7 @@ from minigen.autograd import Tensor
 from minigen.errors import ShapeError
 from minigen.models.bijections import Bijection, Chain, Inverse, zeros
 from minigen.models.made import hidden_degrees, made_masks
-from minigen.models.realnvp import Affine, quiet, told
+from minigen.models.realnvp import Affine, checked_condition, quiet
 
 
 class MaskedNet(nn.Module):
@@ -75,7 +75,7 @@ class MaskedNet(nn.Module):
         for number, layer in enumerate(self.layers):
             y = layer(h)
             if number == 0 and self.told is not None:
-                y = y + self.told(told("MaskedNet", condition, self.condition, x))
+                y = y + self.told(checked_condition("MaskedNet", condition, self.condition, x))
             y = self.dropout(ops.silu(y))
             # Layers of one size share their degrees, unit by unit: a sum joins what may know the same.
             h = h + y if self.residual and number and h.shape == y.shape else y

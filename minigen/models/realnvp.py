@@ -174,7 +174,7 @@ class VectorNet(nn.Module):
         if x.shape[1] != self.size:
             raise ShapeError(f"VectorNet: {x.shape[1]} numbers per example; expected {self.size}")
         if self.condition:
-            x = ops.concatenate([x, told("VectorNet", condition, self.condition, x)], dim=1)
+            x = ops.concatenate([x, checked_condition("VectorNet", condition, self.condition, x)], dim=1)
         return ops.reshape(self.last(self.layers(x)), (len(x), *self.shape))
 
 
@@ -202,7 +202,7 @@ class PictureNet(nn.Module):
         size, channels, height, across = x.shape
         if self.condition:
             if condition is None or tuple(condition.shape) != (size, self.condition, height, across):
-                condition = ops.reshape(told("PictureNet", condition, self.condition, x), (size, -1, 1, 1))
+                condition = ops.reshape(checked_condition("PictureNet", condition, self.condition, x), (size, -1, 1, 1))
                 condition = ops.broadcast_to(condition, shape=(size, self.condition, height, across))
             x = ops.concatenate([x, condition], dim=1)
         x = self.first(x)
@@ -222,7 +222,7 @@ def _picture_block(width, dropout, rng):
     )
 
 
-def told(name, condition, size, x):
+def checked_condition(name, condition, size, x):
     """The condition that a network was made for, laid flat, (B, size). (A network made for none does not look at it.)
 
     Raises:   ShapeError, in the network's name, if it is missing or of another size.

@@ -99,7 +99,6 @@ def kept_within(predict, schedule, low, high):
     Shapes:      a function (x (B, …), t (B,)) → ε̂ (B, …), an array; with the learned share of (11.19), if there is one
     Raises:      MinigenError for a range that is none.
     """
-
     if np.any(np.asarray(low) > np.asarray(high)):
         raise MinigenError(f"kept_within: low {low}, high {high}; expected a range")
 

@@ -160,5 +160,5 @@ RECIPE = base.Recipe(
     quick_band={"test_bound": (540.0, 720.0)},
     anchor="the same letters: vae-glyphs 232, pixelcnn-glyphs 135 nats; real held-out ones: read 0.998, Fréchet 0.28",
     source="Kingma & Dhariwal 2018, arXiv:1807.03039",
-    budget_seconds=600,  # beside other programs; alone on one core it takes about 140
+    budget_seconds=600,  # beside other programs
 )

@@ -76,9 +76,9 @@ class Experiment(taught.Letters):
 
     def losses(self, which, _):
         """How far one step of the student is from the teacher's, (13.78).   Shapes: numbers of questions (B,) → (B,)"""
-        time = (self.taken.value - 1) * self.batch_size // (self.uses * self.count)
-        if self.asked != time:  # after a pause the same ones again, for they come from the seed
-            self.asked, self.answers = time, self.ask(np.random.default_rng([self.seed, 5, time]))
+        turn = (self.taken.value - 1) * self.batch_size // (self.uses * self.count)
+        if self.asked != turn:  # after a pause the same ones again, for they come from the seed
+            self.asked, self.answers = turn, self.ask(np.random.default_rng([self.seed, 5, turn]))
         labels, t, noised, slope = (part[which] for part in self.answers)
         return slope_loss(self.model.predictor(labels), self.schedule, noised, t, slope)
 

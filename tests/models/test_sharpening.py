@@ -47,7 +47,7 @@ def test_losses_are_those_of_the_game_and_penalties_half_their_weight_times_the_
     pair = made(rng, objective=objective, weight=0.4, r1=0.0, r2=0.0).to(np.float64)
     for tensor in pair.parameters():
         tensor.overwrite(tensor.data + 0.3 * rng.normal(size=tensor.shape))
-    x, leaps, n, noise = MIXTURE.sample(5, rng=rng), rng.normal(size=(5, 2)), np.array([1, 4, 6, 0, 2]), None
+    x, leaps, n = MIXTURE.sample(5, rng=rng), rng.normal(size=(5, 2)), np.array([1, 4, 6, 0, 2])
     game = OBJECTIVES[objective]
     plain = pair.critic_loss(x, leaps).data
     real, forged = pair.logits(Tensor(x)), pair.logits(Tensor(leaps))
